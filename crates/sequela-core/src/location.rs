@@ -1,0 +1,72 @@
+//! Where in a file something was found.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A place in an input: file, line or byte, and field, each as far as it is known.
+///
+/// # Example
+/// ```
+/// use sequela_core::Location;
+/// let place = Location::file("ward.csv").line(17).field("heart_rate");
+/// assert_eq!(place.to_string(), "ward.csv:17, field heart_rate");
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Location {
+    file: Option<PathBuf>,
+    line: Option<u64>,
+    byte: Option<u64>,
+    field: Option<String>,
+}
+
+impl Location {
+    /// A place inside `file`.
+    pub fn file(file: impl AsRef<Path>) -> Self {
+        Self { file: Some(file.as_ref().to_owned()), ..Self::default() }
+    }
+
+    /// The same place, at a line (from 1).
+    #[must_use]
+    pub fn line(mut self, line: u64) -> Self {
+        self.line = Some(line);
+        self
+    }
+
+    /// The same place, at a byte offset (from 0).
+    #[must_use]
+    pub fn byte(mut self, byte: u64) -> Self {
+        self.byte = Some(byte);
+        self
+    }
+
+    /// The same place, at a named field, column or key.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// The file, where there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "{}", file.display())?,
+            None => write!(f, "input")?,
+        }
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(byte) = self.byte {
+            write!(f, " at byte {byte}")?;
+        }
+        if let Some(field) = &self.field {
+            write!(f, ", field {field}")?;
+        }
+        Ok(())
+    }
+}
