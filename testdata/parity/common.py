@@ -4,6 +4,7 @@ All random numbers come from NumPy's legacy generator, whose stream is frozen, s
 with other versions of the frameworks.
 """
 
+import json
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,6 +31,7 @@ def save(name, tensors, **metadata):
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise ValueError(f"{name}: {key} is not finite")
     save_file(arrays, path, metadata={key: str(value) for key, value in metadata.items()})
+    sort_metadata(path)
     size = path.stat().st_size
     if size > LARGEST_FILE:
         raise ValueError(f"{path.name} has {size} bytes, more than {LARGEST_FILE}")
@@ -42,6 +44,17 @@ def save(name, tensors, **metadata):
             if not same or again.tobytes() != value.tobytes():
                 raise ValueError(f"{path.name}: {key} changed on its way")
     print(f"{path.name:44} {size:7} bytes")
+
+
+def sort_metadata(path):
+    """Rewrites the header with its metadata in order: the library's own order changes from run to run."""
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    assert len(text) <= end - 8
+    path.write_bytes(content[:8] + text.ljust(end - 8) + content[end:])
 
 
 def check_gradient(name, loss, values, gradients, step=1e-6, tolerance=1e-6):
