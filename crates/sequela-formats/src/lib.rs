@@ -1,0 +1,22 @@
+//! File formats: bytes in, typed records out; results out, durable files in.
+//!
+//! ```text
+//! file --bounded--> bytes --csv | npy | wfdb--> series, arrays, annotations
+//! results --csv | ...--> bytes --durable--> file
+//! ```
+//!
+//! Every format is one module of the same shape: `read_*` takes a path, `parse_*` takes bytes
+//! and a name for messages, both a [`sequela_core::Limits`]. Parsers neither panic nor allocate
+//! by a size that a file declares, and are linear in the bytes they read. Errors give file,
+//! line or byte, field and a remedy, and never quote a value of the data.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+pub mod bounded;
+pub mod durable;
+mod error;
+pub mod lock;
+pub mod log;
+
+pub use error::Error;
