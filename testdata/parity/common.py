@@ -72,3 +72,20 @@ def check_gradient(name, loss, values, gradients, step=1e-6, tolerance=1e-6):
     if not error < tolerance:
         raise ValueError(f"{name}: gradient {claimed} but difference {measured}")
     return error
+
+
+OPTIMISER_SIZE, OPTIMISER_STEPS = 37, 10
+
+
+def optimiser_case():
+    """Returns the start (37) and the gradients (10, 37) that every optimiser dump shares.
+
+    Sizes run from about 1e-8 to 30, so that epsilon matters; one gradient is always zero and one only sometimes.
+    """
+    random = np.random.RandomState(2024)
+    start = random.standard_normal(OPTIMISER_SIZE)
+    gradients = random.standard_normal((OPTIMISER_STEPS, OPTIMISER_SIZE))
+    gradients *= np.logspace(-8, 1.5, OPTIMISER_SIZE)
+    gradients[:, 5] = 0.0
+    gradients[::2, 30] = 0.0
+    return start, gradients
