@@ -9,7 +9,7 @@ and adds sum(hn * ghn) (+ sum(cn * gcn)). A plain NumPy walk from the equations 
 from zlib import crc32
 
 import numpy as np
-from common import check_gradient, save
+from common import check_gradient, save, single
 
 import keras
 import tensorflow as tf
@@ -99,12 +99,14 @@ def make(layer_name, shape):
     for key, variable in zip(weights, layer.trainable_variables, strict=True):
         assert variable.path.endswith("/" + key.split(".")[-1])
         values[key] = random.standard_normal(tuple(variable.shape)) * SCALE
+    values = {key: single(value) for key, value in values.items()}
     seeds = {"gy": random.standard_normal((batch, STEPS, width)) * valid[:, :, None]}
     if shape == "ragged":
         for state in states:
             side, _, part = state.rpartition(".")
             key = f"{side}.g{part}n" if side else f"g{part}n"
             seeds[key] = random.standard_normal((batch, HIDDEN))
+    seeds = {key: single(value) for key, value in seeds.items()}
 
     def loss_of(tensors):
         initial = [tensors[f"{state}0"] for state in states]

@@ -4,7 +4,7 @@ Each rule is also written out in NumPy and must agree.
 """
 
 import numpy as np
-from common import optimiser_case, save
+from common import optimiser_case, save, single
 
 import torch
 
@@ -65,7 +65,7 @@ def make_clipping():
     """Three tensors clipped together: by norm above, exactly unclipped below, and by value."""
     random = np.random.RandomState(5)
     shapes = {"a": (7, 3), "b": (11,), "c": (2, 5)}
-    arrays = {key: random.standard_normal(shape) * 2 for key, shape in shapes.items()}
+    arrays = {key: single(random.standard_normal(shape) * 2) for key, shape in shapes.items()}
     saved = {f"gradient.{key}": value for key, value in arrays.items()}
     norm = np.sqrt(sum(np.sum(value * value) for value in arrays.values()))
     cases = {"norm_1": 1.0, "norm_5": 5.0, "norm_100": 100.0, "value_1": 1.0, "value_0p5": 0.5}

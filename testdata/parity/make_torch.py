@@ -7,7 +7,7 @@ import warnings
 from zlib import crc32
 
 import numpy as np
-from common import check_gradient, save
+from common import check_gradient, save, single
 
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -72,9 +72,11 @@ def make(cell, case):
         values[f"{state}0"] = random.standard_normal(state_shape) * 0.5
     for key, parameter in network.named_parameters():
         values[key] = random.standard_normal(tuple(parameter.shape)) * SCALE
+    values = {key: single(value) for key, value in values.items()}
     seeds = {"gy": random.standard_normal((batch, steps, sides * hidden)) * valid[:, :, None]}
     for state in states:
         seeds[f"g{state}n"] = random.standard_normal(state_shape)
+    seeds = {key: single(value) for key, value in seeds.items()}
     sent = {key: torch.from_numpy(value) for key, value in seeds.items()}
     # Dense batches go the packed way too; further down they are compared with the plain call.
     lengths_tensor = torch.tensor(lengths)
