@@ -1,0 +1,170 @@
+//! Every metric and interval against scikit-learn and `NumPy` (`testdata/eval/make_eval.py`).
+
+use std::collections::BTreeMap;
+
+use sequela_core::SubjectId;
+use sequela_eval::bootstrap::{Bootstrap, Estimate, Interval};
+use sequela_eval::classify::{Confusion, Ranking, brier, log_loss, log_loss_classes};
+use sequela_eval::forecast::{Truth, compare, mase, score};
+
+const NUMBERS: &str = include_str!("../../../testdata/eval/eval.txt");
+
+struct Oracle(BTreeMap<String, Vec<f64>>);
+
+impl Oracle {
+    fn load() -> Self {
+        let lists = NUMBERS.lines().filter(|line| !line.starts_with('#')).map(|line| {
+            let mut words = line.split(' ');
+            let name = words.next().unwrap().to_owned();
+            (name, words.map(|word| word.parse().unwrap()).collect())
+        });
+        Self(lists.collect())
+    }
+
+    fn list(&self, case: &str, name: &str) -> &[f64] {
+        &self.0[&format!("{case}/{name}")]
+    }
+
+    fn one(&self, case: &str, name: &str) -> f64 {
+        self.list(case, name)[0]
+    }
+
+    fn whole(&self, case: &str, name: &str) -> Vec<u32> {
+        self.list(case, name).iter().map(|&value| integer(value)).collect()
+    }
+
+    fn flags(&self, case: &str, name: &str) -> Vec<bool> {
+        self.list(case, name).iter().map(|&value| value > 0.5).collect()
+    }
+
+    fn narrow(&self, case: &str, name: &str) -> Vec<f32> {
+        #[allow(clippy::cast_possible_truncation, reason = "the script wrote f32 values")]
+        self.list(case, name).iter().map(|&value| value as f32).collect()
+    }
+}
+
+fn integer(value: f64) -> u32 {
+    format!("{value}").parse().unwrap()
+}
+
+fn close(ours: f64, theirs: f64, what: &str) {
+    let error = (ours - theirs).abs() / theirs.abs().max(1.0);
+    assert!(error <= 1e-12, "{what}: {ours} against {theirs}");
+}
+
+fn same(ours: &Estimate, oracle: &Oracle, case: &str, name: &str) {
+    let theirs = oracle.list(case, name);
+    let (low, high) = ours.interval.bounds().unwrap();
+    for (ours, theirs) in [ours.value, low, high].into_iter().zip(theirs) {
+        close(ours, *theirs, &format!("{case}/{name}"));
+    }
+}
+
+fn forecast_case(case: &str) -> Vec<Interval> {
+    let oracle = Oracle::load();
+    let subjects: Vec<SubjectId> =
+        oracle.whole(case, "subjects").iter().map(|s| SubjectId::new(s.to_string())).collect();
+    let horizons: Vec<usize> =
+        oracle.whole(case, "horizons").iter().map(|&horizon| horizon as usize).collect();
+    let mut truth = Truth::new(&horizons);
+    let values = oracle.narrow(case, "truth");
+    let rows = values.chunks(horizons.len()).zip(oracle.list(case, "weights"));
+    for ((row, &weight), subject) in rows.zip(&subjects) {
+        let row: Vec<Option<f32>> = row.iter().map(|&value| Some(value)).collect();
+        truth.push_weighted(subject, weight, &row).unwrap();
+    }
+    let (model, baseline) = (oracle.narrow(case, "model"), oracle.narrow(case, "baseline"));
+    let seed = u64::from(integer(oracle.one(case, "seed")));
+    let bootstrap = Bootstrap { seed, ..Bootstrap::default() };
+    let scales: BTreeMap<SubjectId, f64> = oracle
+        .list(case, "scales")
+        .iter()
+        .enumerate()
+        .map(|(subject, &scale)| (SubjectId::new(subject.to_string()), scale))
+        .collect();
+
+    let scores = score(&truth, &model, &bootstrap).unwrap();
+    let differences = compare(&truth, &model, &baseline, &bootstrap).unwrap();
+    let scaled = mase(&truth, &model, &scales, &bootstrap).unwrap();
+    for ((score, difference), scaled) in scores.iter().zip(&differences).zip(&scaled) {
+        let at = |name: &str| format!("{name}/{}", score.horizon);
+        same(&score.mae, &oracle, case, &at("mae"));
+        same(&score.rmse, &oracle, case, &at("rmse"));
+        same(&score.bias, &oracle, case, &at("bias"));
+        same(&difference.mae_difference, &oracle, case, &at("mae_difference"));
+        same(&difference.rmse_difference, &oracle, case, &at("rmse_difference"));
+        same(&difference.skill, &oracle, case, &at("skill"));
+        same(scaled, &oracle, case, &at("mase"));
+    }
+    scores.iter().map(|score| score.mae.interval).collect()
+}
+
+#[test]
+fn forecasts_of_several_people() {
+    let intervals = forecast_case("people");
+    assert!(matches!(intervals[0], Interval::Subjects { subjects: 7, .. }), "{intervals:?}");
+    assert!(matches!(intervals[2], Interval::Subjects { subjects: 6, .. }), "{intervals:?}");
+}
+
+#[test]
+fn forecasts_of_one_person() {
+    let intervals = forecast_case("one");
+    assert!(matches!(intervals[0], Interval::Time { block: 5, .. }), "{intervals:?}");
+    assert!(matches!(intervals[1], Interval::Time { block: 8, .. }), "{intervals:?}");
+}
+
+#[test]
+fn binary_metrics_with_ties_and_weights() {
+    let oracle = Oracle::load();
+    for case in ["smooth", "ties", "weights", "rare", "pair"] {
+        let probability = oracle.list(case, "probability");
+        let label = oracle.flags(case, "label");
+        let weight = Some(oracle.list(case, "weight"));
+        let ranking = Ranking::new(probability, &label).unwrap();
+        close(ranking.auroc(weight).unwrap(), oracle.one(case, "auroc"), case);
+        close(ranking.average_precision(weight).unwrap(), oracle.one(case, "auprc"), case);
+        close(brier(probability, &label, weight).unwrap(), oracle.one(case, "brier"), case);
+        close(log_loss(probability, &label, weight).unwrap(), oracle.one(case, "log_loss"), case);
+    }
+}
+
+#[test]
+fn an_auroc_with_its_interval_by_subject() {
+    let oracle = Oracle::load();
+    let subjects: Vec<SubjectId> =
+        oracle.whole("smooth", "subjects").iter().map(|s| SubjectId::new(s.to_string())).collect();
+    let label = oracle.flags("smooth", "label");
+    let ranking = Ranking::new(oracle.list("smooth", "probability"), &label).unwrap();
+    let bootstrap = Bootstrap { seed: 5, ..Bootstrap::default() };
+    let auroc = bootstrap.estimate(&subjects, |weights| ranking.auroc(Some(weights)).ok()).unwrap();
+    let (low, high) = auroc.interval.bounds().unwrap();
+    let theirs = oracle.list("smooth", "auroc_interval");
+    close(low, theirs[0], "lower end");
+    close(high, theirs[1], "upper end");
+}
+
+#[test]
+fn decisions_and_probabilities_of_several_classes() {
+    let oracle = Oracle::load();
+    let (truth, decided) = (oracle.whole("classes", "truth"), oracle.whole("classes", "decided"));
+    let weight = oracle.list("classes", "weight");
+    let loss =
+        log_loss_classes(oracle.list("classes", "probability"), 4, &truth, Some(weight)).unwrap();
+    close(loss, oracle.one("classes", "log_loss"), "log loss");
+    let mut confusion = Confusion::new(4);
+    for ((&truth, &decided), &weight) in truth.iter().zip(&decided).zip(weight) {
+        confusion.add(truth, decided, weight).unwrap();
+    }
+    close(confusion.accuracy().unwrap(), oracle.one("classes", "accuracy"), "accuracy");
+    for class in 0..4 {
+        let at = |name: &str| oracle.list("classes", name)[class];
+        close(confusion.sensitivity(class).unwrap(), at("sensitivity"), "sensitivity");
+        close(confusion.precision(class).unwrap(), at("precision"), "precision");
+        close(confusion.specificity(class).unwrap(), at("specificity"), "specificity");
+        close(confusion.f1(class).unwrap(), at("f1"), "f1");
+        for decision in 0..4 {
+            let theirs = oracle.list("classes", "confusion")[4 * class + decision];
+            close(confusion.count(class, decision), theirs, "confusion");
+        }
+    }
+}
