@@ -63,50 +63,39 @@ def make_layer_norm():
     for name, x in (("plain", plain), ("hard", hard)):
         values = {"x": single(x), "weight": single(weight), "bias": single(bias)}
         sent = {"y": single(random.standard_normal((rows, WIDTH)))}
-        add(saved, name, lambda at: {"y": F.layer_norm(at["x"], (WIDTH,), at["weight"], at["bias"], 1e-5)}, values, sent)
+
+        def forward(at):
+            return {"y": F.layer_norm(at["x"], (WIDTH,), at["weight"], at["bias"], 1e-5)}
+
+        add(saved, name, forward, values, sent)
     save("layers_layer_norm", saved, made_with=VERSION, epsilon=1e-5, variance="divided by the width (biased)")
 
 
 def make_pooling():
-    """Attention over the valid steps, and mean, max and last over them; padding holds 0 and gets no gradient."""
+    """Softmax and attention over the valid steps, and their mean, maximum and last; padding holds 0."""
     random = np.random.RandomState(43)
     batch = len(LENGTHS)
     valid = np.arange(STEPS)[None, :] < LENGTHS[:, None]
-    mask = torch.from_numpy(valid)
-    values = {
-        "scores": single(random.standard_normal((batch, STEPS)) * 3 * valid),
-        "x": single(random.standard_normal((batch, STEPS, WIDTH)) * valid[:, :, None]),
+    mask, lengths = torch.from_numpy(valid), torch.from_numpy(LENGTHS)
+    scores = single(random.standard_normal((batch, STEPS)) * 3 * valid)
+    x = single(random.standard_normal((batch, STEPS, WIDTH)) * valid[:, :, None])
+
+    def softmax(at):
+        return at["scores"].masked_fill(~mask, float("-inf")).softmax(dim=1)
+
+    functions = {
+        "attention": lambda at: (softmax(at)[:, :, None] * at["x"]).sum(dim=1),
+        "mean": lambda at: (at["x"] * mask[:, :, None]).sum(dim=1) / lengths[:, None],
+        "max": lambda at: at["x"].masked_fill(~mask[:, :, None], float("-inf")).amax(dim=1),
+        "last": lambda at: at["x"][torch.arange(batch), lengths - 1],
     }
-    pooled = ("attention", "mean", "max", "last")
-    sent = {key: single(random.standard_normal((batch, WIDTH))) for key in pooled}
-    sent["weights"] = single(random.standard_normal((batch, STEPS)) * valid)
-    lengths = torch.from_numpy(LENGTHS)
-
-    def forward(at):
-        weights = at["scores"].masked_fill(~mask, float("-inf")).softmax(dim=1)
-        x = at["x"]
-        return {
-            "weights": weights,
-            "attention": (weights[:, :, None] * x).sum(dim=1),
-            "mean": (x * mask[:, :, None]).sum(dim=1) / lengths[:, None],
-            "max": x.masked_fill(~mask[:, :, None], float("-inf")).amax(dim=1),
-            "last": x[torch.arange(batch), lengths - 1],
-        }
-
-    # Each output in its own entry as well, so that a gradient belongs to one pooling only.
     saved = {"lengths": LENGTHS.astype(np.int64)}
-    parts = {"softmax_steps": ("weights",), "attention": ("attention",), "mean": ("mean",), "max": ("max",), "last": ("last",)}
-    for name, keys in parts.items():
-        inputs = {"scores": values["scores"]} if name == "softmax_steps" else dict(values)
-        if name not in ("softmax_steps", "attention"):
-            inputs = {"x": values["x"]}
-        full = {key: torch.from_numpy(value) for key, value in values.items()}
-
-        def part(at, keys=keys):
-            out = forward({**full, **at})
-            return {("y" if key == keys[0] else key): out[key] for key in keys}
-
-        add(saved, name, part, inputs, {"y": sent[keys[0]]})
+    sent = {"y": single(random.standard_normal((batch, STEPS)) * valid)}
+    add(saved, "softmax_steps", lambda at: {"y": softmax(at)}, {"scores": scores}, sent)
+    for name, function in functions.items():
+        values = {"scores": scores, "x": x} if name == "attention" else {"x": x}
+        sent = {"y": single(random.standard_normal((batch, WIDTH)))}
+        add(saved, name, lambda at: {"y": function(at)}, values, sent)
     save("layers_pooling", saved, made_with=VERSION)
 
 
@@ -130,7 +119,8 @@ def make_embedding():
     add(saved, "weighted_sum", lambda at: {"y": F.embedding_bag(
         id_tensor, at["table"], start, mode="sum", per_sample_weights=at["weights"])},
         {"table": table, "weights": weights}, {"y": single(random.standard_normal(bags))})
-    save("layers_embedding", saved, made_with=VERSION, rule="bag k holds ids[offsets[k]..offsets[k+1]]; an empty bag is 0")
+    rule = "bag k holds ids[offsets[k]..offsets[k+1]]; an empty bag is 0"
+    save("layers_embedding", saved, made_with=VERSION, rule=rule)
 
 
 def make_activations():

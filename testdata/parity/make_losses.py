@@ -1,7 +1,8 @@
 """Dumps of losses in float64 (torch): each element's value, four reductions, and their gradients.
 
 Reductions over elements l, row weights w and presence m (0 or 1):
-mean = sum(l) / count, present = sum(m l) / sum(m), weighted = sum(w l) / sum(w), weighted_present = sum(w m l) / sum(w m).
+mean = sum(l) / count, present = sum(m l) / sum(m), weighted = sum(w l) / sum(w) and
+weighted_present = sum(w m l) / sum(w m).
 No element lies on a kink, where a gradient is a convention.
 """
 
