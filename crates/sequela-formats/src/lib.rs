@@ -14,9 +14,11 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 pub mod bounded;
+pub mod csv;
 pub mod durable;
 mod error;
 pub mod lock;
 pub mod log;
+pub mod npy;
 
 pub use error::Error;

@@ -1,0 +1,44 @@
+//! Time series in tables of text: one row for each observation, named columns.
+//!
+//! ```text
+//! patient,time,heart_rate
+//! p01,2024-05-01T08:00:00,71
+//! p01,2024-05-01T08:00:30,NA
+//! p02,2024-05-01T09:10:00,88
+//! ```
+//!
+//! Columns are found by the header row. A subject column parts the rows into subjects, a time
+//! column orders them; both are optional. An empty cell, `NA`, `N/A`, `NaN`, `null` or `none`
+//! (in any case) is a missing value. The separator (`,` `;` tab or `|`) is guessed from the
+//! header, gzip is unpacked. This is not a general table reader: text columns other than the
+//! subject are ignored.
+//!
+//! **Source** RFC 4180, read with the crate `csv`.
+//!
+//! # Example
+//! ```
+//! use sequela_core::Limits;
+//! use sequela_formats::csv::{SeriesColumns, TimeFormat, parse_series};
+//! let text = b"id,minutes,hr\na,0,70\na,1,\nb,0,90\n";
+//! let columns = SeriesColumns::values([("hr", "bpm")])
+//!     .with_subject("id")
+//!     .with_time("minutes", TimeFormat::Minutes);
+//! let table = parse_series(text, "ward.csv".as_ref(), &columns, &Limits::default())?;
+//! assert_eq!(table.series.len(), 2);
+//! assert_eq!(table.series[0].times.as_deref(), Some(&[0.0, 1.0 / 60.0][..]));
+//! assert!(table.series[0].values[1].is_nan());
+//! # Ok::<(), sequela_formats::Error>(())
+//! ```
+
+mod cells;
+mod columns;
+mod read;
+mod sniff;
+mod table;
+mod write;
+
+pub use cells::TimeFormat;
+pub use columns::{SeriesColumns, TimeColumn, ValueColumn};
+pub use read::{Series, SeriesTable, parse_series, read_series};
+pub use sniff::{Sniffed, sniff, sniff_bytes};
+pub use write::{Cell, to_csv};
