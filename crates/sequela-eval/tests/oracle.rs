@@ -1,4 +1,5 @@
 //! Every metric and interval against scikit-learn and `NumPy` (`testdata/eval/make_eval.py`).
+#![allow(clippy::unwrap_used, reason = "a test; helpers outside #[test] functions unwrap too")]
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,9 @@
 //! **Source** Hyndman and Koehler, "Another look at measures of forecast accuracy", 2006.
 
 mod score;
+mod tables;
 mod truth;
 
 pub use score::{HorizonComparison, HorizonScore, compare, mase, naive_scale, score};
+pub use tables::{difference_table, score_table};
 pub use truth::Truth;
