@@ -5,11 +5,11 @@ use super::svg::{Anchor, INK, LABEL, SMALL, Stroke, Svg, TITLE, text_width};
 
 /// Pixels of the whole picture.
 pub(super) const WIDTH: f64 = 880.0;
-pub(super) const HEIGHT: f64 = 460.0;
+pub(super) const HEIGHT: f64 = 470.0;
 /// Pixels of the plot's edges.
 pub(super) const LEFT: f64 = 76.0;
 pub(super) const RIGHT: f64 = WIDTH - 24.0;
-pub(super) const TOP: f64 = 84.0;
+pub(super) const TOP: f64 = 94.0;
 pub(super) const BOTTOM: f64 = HEIGHT - 58.0;
 
 /// Okabe and Ito's colours, the light ones last.

@@ -78,12 +78,10 @@ impl LossCurve<'_> {
         svg.line((px, TOP), (px, BOTTOM), Stroke { colour: INK, width: 1.0, dashes: "3 3" });
         svg.dot((px, py), 5.0, INK);
         let label = format!("best: epoch {epoch}, {}", significant(loss));
-        let (anchor, side) = if px + text_width(&label, SMALL.size) + 8.0 < RIGHT {
-            (Anchor::Start, 8.0)
-        } else {
-            (Anchor::End, -8.0)
-        };
-        svg.text((px + side, TOP + 12.0), anchor, SMALL, &label);
+        // Above the plot, where no line or grid crosses it.
+        let half = text_width(&label, SMALL.size) / 2.0;
+        let middle = px.clamp(LEFT + half, RIGHT - half);
+        svg.text((middle, TOP - 6.0), Anchor::Middle, SMALL, &label);
     }
 
     /// The kept epoch and its loss, on the tuning part where there is one.
