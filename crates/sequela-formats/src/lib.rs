@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+pub mod archive;
 pub mod bounded;
 pub mod csv;
 pub mod durable;
@@ -20,5 +21,6 @@ mod error;
 pub mod lock;
 pub mod log;
 pub mod npy;
+pub mod wfdb;
 
 pub use error::Error;

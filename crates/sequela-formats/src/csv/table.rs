@@ -12,6 +12,7 @@ use crate::{Error, bounded};
 pub(super) struct Table<'a> {
     reader: csv::Reader<&'a [u8]>,
     record: ByteRecord,
+    lines: Lines<'a>,
     pub(super) header: Vec<String>,
     pub(super) location: Location,
     pub(super) delimiter: u8,
@@ -46,7 +47,8 @@ impl<'a> Table<'a> {
         }
         let header =
             record.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
-        Ok(Self { reader, record, header, location, delimiter })
+        let lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
+        Ok(Self { reader, record, lines, header, location, delimiter })
     }
 
     /// The next row with its line; `None` at the end. Blank lines are skipped.
@@ -60,7 +62,8 @@ impl<'a> Table<'a> {
         if !more {
             return Ok(None);
         }
-        let line = self.record.position().map_or(0, csv::Position::line);
+        let start = self.record.position().map_or(0, csv::Position::byte);
+        let line = self.lines.of(start);
         if self.record.len() != self.header.len() {
             return Err(Error::malformed(
                 place.clone().line(line),
@@ -84,6 +87,29 @@ impl Row<'_> {
     pub(super) fn cell(&self, column: usize) -> &str {
         // The text was checked as a whole, and separators are ASCII.
         self.record.get(column).and_then(|cell| std::str::from_utf8(cell).ok()).unwrap_or_default()
+    }
+}
+
+/// Counts lines. The row reader's own count is behind where lines end in `\r\n` or are blank.
+#[derive(Debug)]
+struct Lines<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of the row that begins at `start` or after the line ends there; each call asks
+    /// for a later one.
+    fn of(&mut self, start: u64) -> u64 {
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        while let Some(&byte) = self.text.get(self.at)
+            && (self.at < start || byte == b'\n' || byte == b'\r')
+        {
+            self.line += u64::from(byte == b'\n');
+            self.at += 1;
+        }
+        self.line
     }
 }
 

@@ -113,7 +113,7 @@ fn unsupported(location: &Location, what: &str) -> Error {
     )
 }
 
-/// Kind and byte order (true: big-endian) of NumPy's name of a type.
+/// Kind and byte order (true: big-endian) of `NumPy`'s name of a type.
 fn kind_of(element: &str) -> Option<(Kind, bool)> {
     let mut letters = element.chars();
     let big_endian = match letters.next()? {
@@ -179,7 +179,7 @@ impl<'a> Scanner<'a> {
         Some(value)
     }
 
-    /// A tuple of whole numbers, of at most 32 as in NumPy.
+    /// A tuple of whole numbers, of at most 32 as in `NumPy`.
     fn tuple(&mut self) -> Option<Vec<u64>> {
         self.expect('(')?;
         let mut numbers = Vec::new();
@@ -199,7 +199,7 @@ impl<'a> Scanner<'a> {
 }
 
 pub(super) const MAGIC: [u8; 6] = *b"\x93NUMPY";
-/// Bytes of the longest header that is read; NumPy refuses longer ones too (10,000 by default).
+/// Bytes of the longest header that is read; `NumPy` refuses longer ones too (10,000 by default).
 const LONGEST: u32 = 65_536;
 const HINT: &str = "save the array again with numpy.save";
 

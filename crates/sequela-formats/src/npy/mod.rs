@@ -1,4 +1,4 @@
-//! NumPy's `.npy`: one array of numbers.
+//! `NumPy`'s `.npy`: one array of numbers.
 //!
 //! ```text
 //! \x93NUMPY | major minor | header length (u16, or u32 from 2.0) | header ... \n | values
@@ -9,7 +9,7 @@
 //! either byte order, C or Fortran order. Python objects and structured types are refused:
 //! nothing in a file is ever executed.
 //!
-//! **Source** NumPy enhancement proposal 1 and `numpy.lib.format`, versions 1.0, 2.0 and 3.0.
+//! **Source** `NumPy` enhancement proposal 1 and `numpy.lib.format`, versions 1.0, 2.0 and 3.0.
 //!
 //! # Example
 //! ```
@@ -37,7 +37,7 @@ pub struct NpyArray {
     pub shape: Vec<usize>,
     /// The values, last index fastest; NaN and infinities as they are in the file.
     pub values: Vec<f64>,
-    /// NumPy's name of the element type, e.g. `<i8`.
+    /// `NumPy`'s name of the element type, e.g. `<i8`.
     pub element: String,
 }
 
