@@ -10,7 +10,10 @@
 //! With one subject: the **moving-block bootstrap** over that subject's rows in the order given
 //! (time). It answers a smaller question, "how would this figure move over other stretches of
 //! this record?", says nothing about other people, and is a variant of its own
-//! ([`Interval::Time`]) so that no one mistakes it for the other.
+//! ([`Interval::Time`]) so that no one mistakes it for the other. A block is the larger of the
+//! cube root of the rows and the horizon. Errors that stay alike for longer than a block make the
+//! interval too narrow: on 1000 rows of a first-order autoregression with coefficient 0, 0.5 and
+//! 0.9 (blocks of 10) it covers about 94 %, 91 % and 77 %.
 //!
 //! **Determinism** draws are a function of the seed alone: the same bits on every machine, and
 //! the same draws for every metric and forecaster, so that differences are paired.
@@ -324,6 +327,42 @@ mod tests {
         assert!((0.78..0.88).contains(&five), "{five}");
         assert!((0.86..0.94).contains(&ten), "{ten}");
         assert!((0.90..0.97).contains(&thirty), "{thirty}");
+    }
+
+    fn covered_over_time(rows: usize, memory: f64, trials: u64) -> f64 {
+        let mut hits = 0_u32;
+        for trial in 0..trials {
+            let random = Random::new(trial, 98);
+            let mut x = vec![0.0; rows];
+            for row in 1..rows {
+                x[row] = memory * x[row - 1] + random.normal(row as u64);
+            }
+            let units = Units::new(&vec![0; rows], 1);
+            let bootstrap = Bootstrap { replicates: 400, seed: trial, level: 0.95 };
+            let sums: Vec<f64> = (0..units.len())
+                .map(|unit| units.rows(unit).iter().map(|&row| x[row]).sum())
+                .collect();
+            let block = units.rows(0).len();
+            let [interval] = bootstrap.intervals(&units, |drawn| {
+                [drawn.iter().map(|&unit| sums[unit]).sum::<f64>() / (drawn.len() * block) as f64]
+            });
+            let (low, high) = interval.bounds().unwrap();
+            hits += u32::from(low <= 0.0 && 0.0 <= high);
+        }
+        f64::from(hits) / trials as f64
+    }
+
+    #[test]
+    fn intervals_over_time_cover_as_the_module_says() {
+        let (none, some, much) = (
+            covered_over_time(1000, 0.0, 400),
+            covered_over_time(1000, 0.5, 400),
+            covered_over_time(1000, 0.9, 400),
+        );
+        println!("coverage over time with memory 0, 0.5, 0.9: {none:.3} {some:.3} {much:.3}");
+        assert!((0.91..0.97).contains(&none), "{none}");
+        assert!((0.88..0.95).contains(&some), "{some}");
+        assert!((0.72..0.83).contains(&much), "{much}");
     }
 
     #[test]

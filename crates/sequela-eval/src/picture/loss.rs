@@ -34,9 +34,15 @@ impl LossCurve<'_> {
     pub fn to_svg(&self) -> String {
         let mut svg = Svg::new(WIDTH, HEIGHT, self.title, &self.description());
         let epochs = self.train.len().max(self.tune.len());
-        let mut legend = vec![("training", Swatch::Line(series_stroke(0)))];
+        // Dashes would hide single epochs of a short training; those get dots instead.
+        let short = epochs < SHORT;
+        let stroke = |number: usize| {
+            let stroke = series_stroke(number);
+            if short { Stroke { dashes: "", ..stroke } } else { stroke }
+        };
+        let mut legend = vec![("training", Swatch::Line(stroke(0)))];
         if !self.tune.is_empty() {
-            legend.push(("tuning", Swatch::Line(series_stroke(1))));
+            legend.push(("tuning", Swatch::Line(stroke(1))));
         }
         heading(&mut svg, self.title, &legend);
         let loss = match self.scale {
@@ -56,17 +62,13 @@ impl LossCurve<'_> {
         axes(&mut svg, &x, &y, ("epoch", &loss));
         for (number, losses) in [self.train, self.tune].into_iter().enumerate() {
             let points = losses.iter().enumerate().map(|(at, &loss)| (at as f64 + 1.0, loss));
-            let mut stroke = series_stroke(number);
-            // Dashes would hide single epochs of a short training.
-            if losses.len() < 12 {
-                stroke.dashes = "";
-                for run in runs(points.clone(), &x, &y) {
-                    for point in run {
-                        svg.dot(point, 3.0, stroke.colour);
-                    }
+            let (lines, stroke) = (runs(points, &x, &y), stroke(number));
+            if short {
+                for &point in lines.iter().flatten() {
+                    svg.dot(point, 3.0, stroke.colour);
                 }
             }
-            svg.runs(&runs(points, &x, &y), stroke);
+            svg.runs(&lines, stroke);
         }
         self.mark_best(&mut svg, &x, &y);
         svg.finish()
@@ -113,6 +115,9 @@ impl LossCurve<'_> {
         )
     }
 }
+
+/// Epochs below which each is shown as a dot.
+const SHORT: usize = 12;
 
 #[cfg(test)]
 mod tests {
