@@ -1,0 +1,166 @@
+//! Memory of kernels: aligned buffers, and matrices whose rows never alias in the cache.
+
+use std::ops::{Deref, DerefMut};
+
+/// f32 values of one block: hidden units that are computed together on every instruction set.
+pub const LANES: usize = 16;
+
+/// Row stride of a matrix of this width: an odd number of 64-byte lines.
+///
+/// An even number of lines (a width of 256, say) would put every fourth row into the same cache
+/// sets; an odd one spreads them over all.
+///
+/// # Example
+/// ```
+/// assert_eq!(sequela_kernels::stride(37), 48);
+/// assert_eq!(sequela_kernels::stride(256), 272);
+/// ```
+pub const fn stride(width: usize) -> usize {
+    (width.div_ceil(LANES) | 1) * LANES
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; LANES]);
+
+/// A zeroed f32 buffer on 64-byte lines; its length is a multiple of 16.
+#[derive(Clone, Default)]
+pub struct Buffer(Vec<Line>);
+
+impl Buffer {
+    /// A buffer of at least `length` zeros.
+    pub fn new(length: usize) -> Self {
+        Self(vec![Line([0.0; LANES]); length.div_ceil(LANES)])
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer({})", self.len())
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: `Line` is `repr(C)` over 16 f32, so n lines are 16 n initialised values.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LANES) }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as in `deref`; the borrow of `self` is unique.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * LANES) }
+    }
+}
+
+/// A matrix of `rows` rows of `width` values, `stride(width)` apart.
+///
+/// Lanes between the width and the stride are padding: kernels never read them from a left
+/// operand, and expect zeros there in gradients.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    width: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// The first `rows` rows of `data`.
+    ///
+    /// # Panics
+    /// If `data` is shorter than `rows * stride(width)`.
+    pub fn new(data: &'a [f32], rows: usize, width: usize) -> Self {
+        Self { data: &data[..rows * stride(width)], rows, width }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Values of each row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Distance between rows.
+    pub fn stride(&self) -> usize {
+        stride(self.width)
+    }
+
+    /// All values with their padding.
+    pub fn data(&self) -> &'a [f32] {
+        self.data
+    }
+
+    /// The values of row `r`, without padding.
+    pub fn row(&self, r: usize) -> &'a [f32] {
+        &self.data[r * self.stride()..][..self.width]
+    }
+}
+
+/// A matrix that can be written; see [`Matrix`].
+#[derive(Debug)]
+pub struct MatrixMut<'a> {
+    data: &'a mut [f32],
+    rows: usize,
+    width: usize,
+}
+
+impl<'a> MatrixMut<'a> {
+    /// The first `rows` rows of `data`.
+    ///
+    /// # Panics
+    /// If `data` is shorter than `rows * stride(width)`.
+    pub fn new(data: &'a mut [f32], rows: usize, width: usize) -> Self {
+        Self { data: &mut data[..rows * stride(width)], rows, width }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Values of each row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Distance between rows.
+    pub fn stride(&self) -> usize {
+        stride(self.width)
+    }
+
+    /// All values with their padding.
+    pub fn data_mut(&mut self) -> &mut [f32] {
+        self.data
+    }
+
+    /// The values of row `r`, without padding.
+    pub fn row_mut(&mut self, r: usize) -> &mut [f32] {
+        let start = r * self.stride();
+        &mut self.data[start..][..self.width]
+    }
+
+    /// The same matrix, borrowed for reading.
+    pub fn view(&self) -> Matrix<'_> {
+        Matrix { data: self.data, rows: self.rows, width: self.width }
+    }
+
+    /// The same matrix, borrowed for a shorter time.
+    pub fn reborrow(&mut self) -> MatrixMut<'_> {
+        MatrixMut { data: self.data, rows: self.rows, width: self.width }
+    }
+}
+
+/// Whether a kernel replaces what stands in its output or adds to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// Replace.
+    Overwrite,
+    /// Add.
+    Accumulate,
+}

@@ -1,0 +1,40 @@
+//! Fused recurrent kernels on f32 slices.
+//!
+//! **Owner computes**: every output number is finished by one thread that walks its sum in one
+//! fixed order, with fused multiply-add everywhere. So results are the same bits for any number
+//! of threads, for AVX-512, AVX2 and portable code, for a sequence alone or in any batch, in
+//! one call or step by step.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`recurrent`] | Elman, LSTM and GRU over packed ragged batches, forward and back through time |
+//! | [`linear`] | `y = x W^T + b` and its gradients |
+//! | [`activation`] | exp, tanh, sigmoid and kin |
+//! | [`optimiser`] | SGD, RMSprop, Adam, AdamW on packed weights; norms and clipping |
+//! | [`reference`] | the same mathematics, naive, in f64, differentiated by a tape |
+//!
+//! This is the only crate with `unsafe`. Layers of it, from the bottom: `isa` proves what the
+//! processor can do, `simd` is one vector type per instruction set, `tile` holds the two register
+//! tiles that all matrix work is made of, `panel` the packed weights, and the cells add what
+//! happens to a tile before it is stored.
+
+pub mod activation;
+mod buffer;
+mod context;
+mod error;
+mod isa;
+pub mod linear;
+pub mod optimiser;
+mod outer;
+mod panel;
+mod pool;
+mod product;
+pub mod recurrent;
+pub mod reference;
+mod simd;
+mod tile;
+
+pub use buffer::{Buffer, LANES, Matrix, MatrixMut, Write, stride};
+pub use context::Context;
+pub use error::Error;
+pub use isa::Isa;

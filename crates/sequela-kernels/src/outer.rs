@@ -1,0 +1,124 @@
+//! Sums of outer products over rows: gradients of weights.
+
+use crate::buffer::LANES;
+use crate::simd::Simd;
+use crate::tile::{Sums, next_rows, outer};
+use std::ops::Range;
+
+/// Adds the sums of `vectors` vectors over rows to `out`, rows in order.
+///
+/// # Safety
+/// `rows` rows of `dy` must be readable, `out` writable, for `vectors` blocks each.
+#[inline(always)]
+pub(crate) unsafe fn column_sums<S: Simd>(
+    s: S,
+    dy: (*const f32, usize),
+    rows: usize,
+    out: *mut f32,
+    vectors: usize,
+) {
+    for v in 0..vectors {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let mut sum = s.load(out.add(v * LANES));
+            for row in 0..rows {
+                sum = s.add(sum, s.load(dy.0.add(row * dy.1 + v * LANES)));
+            }
+            s.store(out.add(v * LANES), sum);
+        }
+    }
+}
+
+/// A run of rows of an outer product: where they start in both operands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OuterStep {
+    /// Row of the left operand.
+    pub(crate) left: usize,
+    /// Offset into the gradient, at panel 0.
+    pub(crate) gradient: usize,
+    /// Offset of each further panel of the gradient.
+    pub(crate) block: usize,
+    pub(crate) rows: usize,
+}
+
+/// A sum of outer products over several runs of rows, in order, for one panel of weights.
+#[derive(Clone, Copy)]
+pub(crate) struct Outer<'a> {
+    /// The left operand and the distance of its rows.
+    pub(crate) left: (*const f32, usize),
+    /// The gradient and the distance of its rows.
+    pub(crate) gradient: (*const f32, usize),
+    pub(crate) steps: &'a [OuterStep],
+    pub(crate) panel: usize,
+    /// Weight row 0 of the panel, and the distance of weight rows.
+    pub(crate) out: *mut f32,
+    pub(crate) out_row: usize,
+}
+
+impl Outer<'_> {
+    /// Adds the sum to `vectors` vectors of weight rows `rows`.
+    ///
+    /// # Safety
+    /// All runs must be readable for these columns and vectors, and `out` writable.
+    #[inline(always)]
+    pub(crate) unsafe fn accumulate<S: Simd>(&self, s: S, rows: Range<usize>, vectors: usize) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            match vectors {
+                1 => self.vectors::<S, 1>(s, rows),
+                2 => self.vectors::<S, 2>(s, rows),
+                3 => self.vectors::<S, 3>(s, rows),
+                _ => self.vectors::<S, 4>(s, rows),
+            }
+        }
+    }
+
+    /// [`Outer::accumulate`] for a number of vectors known beforehand.
+    ///
+    /// # Safety
+    /// As [`Outer::accumulate`].
+    #[inline(always)]
+    pub(crate) unsafe fn vectors<S: Simd, const NV: usize>(&self, s: S, rows: Range<usize>) {
+        let mut k = rows.start;
+        while k < rows.end {
+            let count = next_rows(rows.end - k, S::TILE_ROWS);
+            // SAFETY: weight rows k..k + count lie inside `rows`.
+            unsafe {
+                match count {
+                    1 => self.tile::<S, 1, NV>(s, k),
+                    2 => self.tile::<S, 2, NV>(s, k),
+                    3 => self.tile::<S, 3, NV>(s, k),
+                    4 => self.tile::<S, 4, NV>(s, k),
+                    5 => self.tile::<S, 5, NV>(s, k),
+                    _ => self.tile::<S, 6, NV>(s, k),
+                }
+            }
+            k += count;
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, s: S, k: usize) {
+        // SAFETY: MR weight rows from k on lie inside the panel and the columns of every run.
+        unsafe {
+            let out = self.out.add(k * self.out_row);
+            let mut sums: Sums<S, MR, NV> = [[s.splat(0.0); NV]; MR];
+            for j in 0..MR {
+                for v in 0..NV {
+                    sums[j][v] = s.load(out.add(j * self.out_row + v * LANES));
+                }
+            }
+            for step in self.steps {
+                let left = self.left.0.add(step.left * self.left.1 + k);
+                let gradient = self.gradient.0.add(step.gradient + self.panel * step.block);
+                let left = (left, self.left.1);
+                outer(s, &mut sums, left, (gradient, self.gradient.1), step.rows);
+            }
+            for j in 0..MR {
+                for v in 0..NV {
+                    s.store(out.add(j * self.out_row + v * LANES), sums[j][v]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! The way back: exact BPTT over all steps of a batch.
+//!
+//! Steps are taken in chunks of about 128 rows. In each chunk threads first walk back through
+//! their own rows, then, all rows of the chunk being there, sum their own panels of the weight
+//! gradients while the gate gradients are still in cache.
+
+use super::cell::{BackwardRows, BlocksAt, CellTiles, RowsAt, StateGradient, StepBackward};
+use super::elman::Elman;
+use super::forward::{Forward, before, check_call, record_at, rows_of_part};
+use super::gru::Gru;
+use super::gru_before::{GruBefore, ResetGradient};
+use super::lstm::Lstm;
+use super::shape::{Cell, Direction, RecurrentShape, Reset};
+use super::weights::{WeightItems, WeightPass};
+use super::workspace::{CHUNK_ROWS, Keep, Workspace, gather_blocks, gather_rows, record_width};
+use crate::buffer::{LANES, Matrix, MatrixMut, Write, stride};
+use crate::context::{Shared, share};
+use crate::outer::OuterStep;
+use crate::panel::{Transpose, Transposed};
+use crate::product::{Panels, Product, ProductRows};
+use crate::tile::Left;
+use crate::{Context, Error, Isa};
+use sequela_core::Layout;
+use std::ops::Range;
+
+/// What a layer is given on the way back.
+#[derive(Debug, Clone, Copy)]
+pub struct Backward<'a> {
+    /// The call of [`super::forward`] that is gone back through, unchanged.
+    pub forward: Forward<'a>,
+    /// Its output.
+    pub y: Matrix<'a>,
+    /// The gradient that arrives at the output of every step, `(rows, H)`; `None` where only the
+    /// final states get one (see [`Workspace::final_gradient_mut`]).
+    pub dy: Option<Matrix<'a>>,
+    /// The transposed weights, by [`transpose`].
+    pub transposed: &'a [f32],
+}
+
+/// Writes the transpose of the weights: to be called before [`backward`], after weights have
+/// changed.
+///
+/// # Panics
+/// If a slice is too short.
+pub fn transpose(context: &Context, shape: RecurrentShape, packed: &[f32], transposed: &mut [f32]) {
+    let packing = shape.packing();
+    let rows = [shape.inputs..shape.inputs + shape.hidden, 0..shape.inputs];
+    let (hidden, input) = transposed.split_at_mut(packing.transposed_length(shape.hidden));
+    for (rows, transposed) in rows.into_iter().zip([hidden, input]) {
+        context.run(Transpose { packing, rows, packed, transposed });
+    }
+}
+
+/// Goes back through a call of [`super::forward`]: adds to `gradient` (packed as the weights),
+/// writes `dx` where it is asked for, and leaves the gradients of given initial states in the
+/// workspace.
+///
+/// **Shapes** dx `(rows, F)`. **Determinism** bitwise. **Cost** twice that of forward, no
+/// allocation. The kept gates are overwritten, so it can be called once for each forward.
+///
+/// # Errors
+/// [`Error::Panicked`] where a worker broke.
+///
+/// # Panics
+/// If shapes disagree, or the workspace keeps nothing.
+pub fn backward(
+    context: &mut Context,
+    shape: RecurrentShape,
+    call: Backward<'_>,
+    workspace: &mut Workspace,
+    mut dx: Option<(MatrixMut<'_>, Write)>,
+    gradient: &mut [f32],
+) -> Result<(), Error> {
+    let layout = call.forward.layout;
+    check(&shape, &call, workspace, dx.as_ref(), gradient);
+    let order = layout.order();
+    let [final_hidden, final_cell] = &workspace.final_gradients;
+    let arrived = Matrix::new(final_hidden, order.len(), shape.hidden);
+    gather_rows(order, Some(arrived), &mut workspace.ending, stride(shape.hidden));
+    // An empty sequence hands its gradient straight to its initial state.
+    let values = order.len() * stride(shape.hidden);
+    workspace.starting[..values].copy_from_slice(&workspace.ending[..values]);
+    let cell = shape.has_cell_state().then(|| Matrix::new(final_cell, order.len(), shape.hidden));
+    gather_blocks(order, cell, &mut workspace.carry, shape.hidden);
+
+    let mut steps = Steps {
+        input: std::mem::take(&mut workspace.input_steps),
+        hidden: std::mem::take(&mut workspace.hidden_steps),
+        start: std::mem::take(&mut workspace.start_steps),
+    };
+    let pass = Shared::new(Pass::new(shape, &call, workspace, dx.as_mut()));
+    let weights = Shared::new(WeightPass::new(shape, &call, workspace, gradient));
+    let result = walk(context, layout, &pass, &weights, &mut steps);
+    workspace.input_steps = steps.input;
+    workspace.hidden_steps = steps.hidden;
+    workspace.start_steps = steps.start;
+    result?;
+    keep_initial_gradients(layout, shape, workspace);
+    Ok(())
+}
+
+fn check(
+    shape: &RecurrentShape,
+    call: &Backward<'_>,
+    workspace: &Workspace,
+    dx: Option<&(MatrixMut<'_>, Write)>,
+    gradient: &[f32],
+) {
+    let layout = call.forward.layout;
+    workspace.check(shape, layout);
+    check_call(shape, &call.forward);
+    assert_eq!(workspace.keep, Keep::Backward, "the workspace keeps nothing for the way back");
+    assert_eq!(workspace.sequences, layout.sequences(), "forward was called for another batch");
+    for values in [Some(call.y), call.dy].into_iter().flatten() {
+        assert_eq!((values.rows(), values.width()), (layout.rows(), shape.hidden), "y or dy");
+    }
+    if let Some((dx, _)) = dx {
+        assert_eq!((dx.rows(), dx.width()), (layout.rows(), shape.inputs), "dx");
+    }
+    assert!(call.transposed.len() >= shape.transposed_len(), "transposed weights");
+    assert!(gradient.len() >= shape.packed_len(), "gradient");
+}
+
+/// Runs of rows of one chunk.
+struct Steps {
+    input: Vec<OuterStep>,
+    hidden: Vec<OuterStep>,
+    start: Vec<OuterStep>,
+}
+
+fn walk(
+    context: &mut Context,
+    layout: &Layout,
+    pass: &Shared<Pass<'_>>,
+    weights: &Shared<WeightPass>,
+    steps: &mut Steps,
+) -> Result<(), Error> {
+    let shape = pass.get().shape;
+    let each = shape.gates() * shape.hidden * (shape.inputs + shape.hidden);
+    let parts = context.parts_for(layout.rows() * each).min(layout.sequences().max(1));
+    let isa = context.isa;
+    let mut done = 0;
+    while done < layout.steps() {
+        let (first, mut rows) = (done, 0);
+        steps.input.clear();
+        steps.hidden.clear();
+        steps.start.clear();
+        while done < layout.steps() && rows < CHUNK_ROWS {
+            let t = step_back(layout, shape.direction, done);
+            rows += layout.active(t);
+            list_step(layout, &shape, t, pass.get().given, steps);
+            done += 1;
+        }
+        let chunk = first..done;
+        context.run_parts(parts, &|part| {
+            let rows = rows_of_part(layout, part, parts);
+            for step in chunk.clone() {
+                let t = step_back(layout, shape.direction, step);
+                // SAFETY: the pointers come from the borrows of `backward`, which checked their
+                // extents; parts own disjoint rows.
+                unsafe { pass.get().step_rows(isa, layout, t, &rows) }
+            }
+        })?;
+        let steps: &Steps = steps;
+        let lists = [&steps.input[..], &steps.hidden[..], &steps.start[..]];
+        let items = weights.get().items();
+        let parts = context.parts_for(rows * each).min(items);
+        context.run_parts(parts, &|part| {
+            isa.run(WeightItems { pass: weights.get(), lists, items: share(items, part, parts) });
+        })?;
+    }
+    Ok(())
+}
+
+/// The `n`-th step on the way back.
+fn step_back(layout: &Layout, direction: Direction, n: usize) -> usize {
+    match direction {
+        Direction::Forward => layout.steps() - 1 - n,
+        Direction::Reverse => n,
+    }
+}
+
+/// The step after `t` in walking order, and how many rows of `t` go on into it.
+fn after(layout: &Layout, direction: Direction, t: usize) -> Option<(usize, usize)> {
+    match direction {
+        Direction::Forward => {
+            let rows = layout.active(t + 1);
+            (rows > 0).then_some((t + 1, rows))
+        }
+        Direction::Reverse => t.checked_sub(1).map(|after| (after, layout.active(t))),
+    }
+}
+
+/// Adds step `t` to the runs of rows whose outer products make up the weight gradients.
+fn list_step(layout: &Layout, shape: &RecurrentShape, t: usize, given: bool, steps: &mut Steps) {
+    let (active, width) = (layout.active(t), record_width(shape));
+    let (block, row) = match shape.cell {
+        Cell::Elman(_) => (4 * LANES, width),
+        _ => {
+            let row = width / shape.blocks().max(1);
+            (active * row, row)
+        }
+    };
+    let gradient = layout.offset(t) * width;
+    steps.input.push(OuterStep { left: layout.offset(t), gradient, block, rows: active });
+    let mut going = 0;
+    if let Some((before, rows)) = before(layout, shape.direction, t) {
+        going = rows;
+        steps.hidden.push(OuterStep { left: layout.offset(before), gradient, block, rows });
+    }
+    if given && going < active {
+        let gradient = gradient + going * row;
+        steps.start.push(OuterStep { left: going, gradient, block, rows: active - going });
+    }
+}
+
+/// The pointers of one backward pass.
+struct Pass<'a> {
+    shape: RecurrentShape,
+    given: bool,
+    sequences: usize,
+    transposed: &'a [f32],
+    y: *const f32,
+    dy: Option<*const f32>,
+    record: *mut f32,
+    cells: *const f32,
+    carry: *mut f32,
+    initial_hidden: *const f32,
+    initial_cell: *const f32,
+    ending: *const f32,
+    starting: *mut f32,
+    dx: Option<(*mut f32, Write)>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(
+        shape: RecurrentShape,
+        call: &Backward<'a>,
+        workspace: &mut Workspace,
+        dx: Option<&mut (MatrixMut<'_>, Write)>,
+    ) -> Self {
+        Self {
+            shape,
+            given: call.forward.initial.hidden.is_some(),
+            sequences: call.forward.layout.sequences(),
+            transposed: call.transposed,
+            y: call.y.data().as_ptr(),
+            dy: call.dy.map(|dy| dy.data().as_ptr()),
+            record: workspace.record.as_mut_ptr(),
+            cells: workspace.cells.as_ptr(),
+            carry: workspace.carry.as_mut_ptr(),
+            initial_hidden: workspace.initial_hidden.as_ptr(),
+            initial_cell: workspace.initial_cell.as_ptr(),
+            ending: workspace.ending.as_ptr(),
+            starting: workspace.starting.as_mut_ptr(),
+            dx: dx.map(|(dx, write)| (dx.data_mut().as_mut_ptr(), *write)),
+        }
+    }
+
+    /// Step `t` of the ranks `ranks`.
+    ///
+    /// # Safety
+    /// The pointers must be valid for `layout`, and no other thread may work on these ranks.
+    unsafe fn step_rows(&self, isa: Isa, layout: &Layout, t: usize, ranks: &Range<usize>) {
+        let rows = ranks.start..ranks.end.min(layout.active(t));
+        if rows.is_empty() {
+            return;
+        }
+        let direction = self.shape.direction;
+        let (fresh, ended) = (before(layout, direction, t), after(layout, direction, t));
+        let cut = |n: Option<(usize, usize)>| n.map_or(0, |(_, rows)| rows);
+        let cuts = [cut(fresh).min(cut(ended)), cut(fresh).max(cut(ended)), layout.active(t)];
+        let mut start = rows.start;
+        for end in cuts {
+            let part = start..rows.end.min(end);
+            if part.is_empty() {
+                continue;
+            }
+            let before = fresh.filter(|(_, rows)| part.start < *rows).map(|(t, _)| t);
+            let after = ended.filter(|(_, rows)| part.start < *rows).map(|(t, _)| t);
+            start = part.end;
+            // SAFETY: as the caller vouches.
+            unsafe { self.sweep(isa, &self.step(layout, t, (before, after)), part, before) }
+        }
+        // SAFETY: as the caller vouches.
+        unsafe { self.input_gradient(isa, layout, t, rows) }
+    }
+
+    /// # Safety
+    /// `step` must hold for `rows`, which no other thread works on.
+    unsafe fn sweep(
+        &self,
+        isa: Isa,
+        step: &StepBackward,
+        rows: Range<usize>,
+        before: Option<usize>,
+    ) {
+        match self.shape.cell {
+            Cell::Elman(activation) => self.tiles(isa, Elman(activation), step, rows, before),
+            Cell::Lstm => self.tiles(isa, Lstm, step, rows, before),
+            Cell::Gru(Reset::AfterProduct) => self.tiles(isa, Gru, step, rows, before),
+            Cell::Gru(Reset::BeforeProduct) => self.tiles(isa, GruBefore, step, rows, before),
+        }
+    }
+
+    fn tiles<C: CellTiles>(
+        &self,
+        isa: Isa,
+        cell: C,
+        step: &StepBackward,
+        rows: Range<usize>,
+        before: Option<usize>,
+    ) {
+        isa.run(BackwardRows { cell, step: *step, rows: rows.clone() });
+        if self.shape.cell == Cell::Gru(Reset::BeforeProduct) {
+            isa.run(ResetGradient { step: *step, rows: rows.clone() });
+        }
+        if self.given && before.is_none() {
+            // What would go on to the step before goes to the initial state.
+            let step = StepBackward { next: Some(step.record.read()), ..*step };
+            let out = RowsAt { p: self.starting, row: stride(self.shape.hidden) };
+            isa.run(StateGradient { cell, step, out, rows });
+        }
+    }
+
+    /// Step `t` for rows that came from step `before` and went on to step `after`.
+    ///
+    /// # Safety
+    /// The pointers must be valid for `layout`.
+    unsafe fn step(
+        &self,
+        layout: &Layout,
+        t: usize,
+        (before, after): (Option<usize>, Option<usize>),
+    ) -> StepBackward {
+        let shape = &self.shape;
+        let hidden = stride(shape.hidden);
+        let width = shape.blocks() * LANES;
+        let state = self.sequences * LANES;
+        // SAFETY: offsets of steps of the layout lie inside buffers planned for it.
+        unsafe {
+            let cells_of = |t: usize| {
+                let offset = if shape.has_cell_state() { layout.offset(t) * width } else { 0 };
+                let block = layout.active(t) * LANES;
+                BlocksAt { p: self.cells.add(offset), block, row: LANES }
+            };
+            let initial = BlocksAt { p: self.initial_cell, block: state, row: LANES };
+            let y_of = |t: usize| RowsAt { p: self.y.add(layout.offset(t) * hidden), row: hidden };
+            StepBackward {
+                transposed: self.transposed.as_ptr(),
+                geometry: Transposed::new(&shape.packing(), shape.hidden),
+                blocks: shape.blocks(),
+                next: after.map(|after| record_at(shape, self.record, layout, after).read()),
+                dy: self.dy.map(|dy| RowsAt { p: dy.add(layout.offset(t) * hidden), row: hidden }),
+                ending: after.is_none().then_some(RowsAt { p: self.ending, row: hidden }),
+                record: record_at(shape, self.record, layout, t),
+                cell: cells_of(t),
+                cell_before: before.map_or(initial, cells_of),
+                carry: BlocksAt { p: self.carry, block: state, row: LANES },
+                hidden_before: before.map_or(RowsAt { p: self.initial_hidden, row: hidden }, y_of),
+                hidden: y_of(t),
+            }
+        }
+    }
+
+    /// dx of step `t`: the gate gradients times the weights of x.
+    ///
+    /// # Safety
+    /// The pointers must be valid for `layout`; the gate gradients of `rows` must be complete.
+    unsafe fn input_gradient(&self, isa: Isa, layout: &Layout, t: usize, rows: Range<usize>) {
+        let Some((dx, write)) = self.dx else { return };
+        let shape = &self.shape;
+        let packing = shape.packing();
+        let row = stride(shape.inputs);
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let record = record_at(shape, self.record, layout, t);
+            let left = match shape.cell {
+                Cell::Elman(_) => Left::plain(record.p, record.row, shape.blocks() * LANES),
+                _ => Left {
+                    p: record.p,
+                    row: record.row,
+                    length: packing.vectors * LANES,
+                    step: record.block,
+                    count: shape.blocks(),
+                },
+            };
+            let job = Product {
+                left,
+                weights: self.transposed.as_ptr().add(packing.transposed_length(shape.hidden)),
+                panels: Panels::Transposed(Transposed::new(&packing, shape.inputs)),
+                out: dx.add(layout.offset(t) * row),
+                out_row: row,
+                write,
+            };
+            isa.run(ProductRows { job: &job, rows });
+        }
+    }
+}
+
+/// Copies the gradients of initial states into batch order.
+fn keep_initial_gradients(layout: &Layout, shape: RecurrentShape, workspace: &mut Workspace) {
+    let (h, sequences) = (shape.hidden, layout.sequences());
+    let Workspace { starting, carry, initial_gradients, .. } = workspace;
+    let [hidden, cell] = initial_gradients;
+    let mut hidden = MatrixMut::new(hidden, sequences, h);
+    for (rank, &b) in layout.order().iter().enumerate() {
+        let from = &starting[rank * stride(h)..][..h];
+        hidden.row_mut(b as usize).copy_from_slice(from);
+    }
+    if shape.has_cell_state() {
+        let mut cell = MatrixMut::new(cell, sequences, h);
+        for (rank, &b) in layout.order().iter().enumerate() {
+            for (block, to) in cell.row_mut(b as usize).chunks_mut(LANES).enumerate() {
+                let from = &carry[(block * sequences + rank) * LANES..];
+                to.copy_from_slice(&from[..to.len()]);
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What a cell is to the drivers: how one tile goes forward and back.
+
+use crate::buffer::LANES;
+use crate::panel::{Packing, Transposed};
+use crate::simd::{Kernel, Simd};
+use crate::tile::{At, Left, Sums, next_rows};
+use std::ops::Range;
+
+/// A matrix of one step: row `r` at `p + r * row`.
+#[derive(Clone, Copy)]
+pub(super) struct RowsAt<P> {
+    pub(super) p: P,
+    pub(super) row: usize,
+}
+
+/// Blocks of one step: vector `v` of row `r` of block `b` at `p + b * block + r * row + 16 v`.
+#[derive(Clone, Copy)]
+pub(super) struct BlocksAt<P> {
+    pub(super) p: P,
+    pub(super) block: usize,
+    pub(super) row: usize,
+}
+
+impl BlocksAt<*mut f32> {
+    pub(super) fn read(self) -> BlocksAt<*const f32> {
+        BlocksAt { p: self.p, block: self.block, row: self.row }
+    }
+}
+
+/// One step forward, for rows whose previous state lies in the same place.
+#[derive(Clone, Copy)]
+pub(super) struct StepForward {
+    pub(super) packing: Packing,
+    pub(super) weights: *const f32,
+    pub(super) x: Left,
+    /// h of the previous step; `None` where it is zero and its product is left out.
+    pub(super) previous: Option<Left>,
+    /// Values of the previous h, also where they are zero.
+    pub(super) hidden_before: RowsAt<*const f32>,
+    pub(super) hidden: RowsAt<*mut f32>,
+    pub(super) cell_before: BlocksAt<*const f32>,
+    pub(super) cell: BlocksAt<*mut f32>,
+    /// Where gates are kept for the way back; null in inference.
+    pub(super) record: BlocksAt<*mut f32>,
+    /// r h of a GRU whose reset comes before the product.
+    pub(super) reset: RowsAt<*mut f32>,
+}
+
+/// One step back: gate gradients of step t from those of the step that followed it.
+#[derive(Clone, Copy)]
+pub(super) struct StepBackward {
+    pub(super) transposed: *const f32,
+    pub(super) geometry: Transposed,
+    /// Units in blocks of 16.
+    pub(super) blocks: usize,
+    /// Record of the step that followed; `None` for rows that ended here.
+    pub(super) next: Option<BlocksAt<*const f32>>,
+    /// Gradient that arrives at this step's output.
+    pub(super) dy: Option<RowsAt<*const f32>>,
+    /// Gradient that arrives at the final state, for rows that ended here.
+    pub(super) ending: Option<RowsAt<*const f32>>,
+    pub(super) record: BlocksAt<*mut f32>,
+    pub(super) cell: BlocksAt<*const f32>,
+    pub(super) cell_before: BlocksAt<*const f32>,
+    pub(super) carry: BlocksAt<*mut f32>,
+    pub(super) hidden_before: RowsAt<*const f32>,
+    pub(super) hidden: RowsAt<*const f32>,
+}
+
+impl StepBackward {
+    /// Sums of a tile before the product: the gradients that arrive at this step.
+    ///
+    /// # Safety
+    /// The tile must lie inside the step.
+    #[inline(always)]
+    pub(super) unsafe fn arriving<S: Simd, const MR: usize, const NV: usize>(
+        &self,
+        s: S,
+        at: At,
+    ) -> Sums<S, MR, NV> {
+        let mut sums = [[s.splat(0.0); NV]; MR];
+        for source in [self.dy, self.ending].into_iter().flatten() {
+            for r in 0..MR {
+                for v in 0..NV {
+                    let column = (at.panel * 4 + v) * LANES + at.part * S::WIDTH;
+                    // SAFETY: the tile's rows and columns lie inside the matrix.
+                    unsafe {
+                        let p = source.p.add((at.row + r) * source.row + column);
+                        sums[r][v] = s.add(sums[r][v], s.load(p));
+                    }
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// How a cell computes its tiles. A forward tile is `MR` rows of one panel of weights, a
+/// backward tile `MR` rows of `NV` blocks of units.
+pub(super) trait CellTiles: Copy + Sync {
+    /// # Safety
+    /// The tile must lie inside the step, and no other thread may touch its rows.
+    unsafe fn forward<S: Simd, const MR: usize>(self, s: S, step: &StepForward, at: At);
+
+    /// Adds what the gate gradients of `step.next` send to the h before them.
+    ///
+    /// # Safety
+    /// As [`CellTiles::forward`]; `step.next` must be there.
+    unsafe fn through<S: Simd, const MR: usize, const NV: usize>(
+        self,
+        s: S,
+        step: &StepBackward,
+        next: BlocksAt<*const f32>,
+        at: At,
+        sums: &mut Sums<S, MR, NV>,
+    );
+
+    /// Whether what is carried belongs to h (a GRU's z dh) and not to c.
+    const CARRIES_HIDDEN: bool;
+
+    /// # Safety
+    /// As [`CellTiles::forward`].
+    unsafe fn backward<S: Simd, const MR: usize, const NV: usize>(
+        self,
+        s: S,
+        step: &StepBackward,
+        at: At,
+    );
+}
+
+/// Rows of one step forward.
+pub(super) struct ForwardRows<C> {
+    pub(super) cell: C,
+    pub(super) step: StepForward,
+    pub(super) rows: Range<usize>,
+}
+
+impl<C: CellTiles> Kernel for ForwardRows<C> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { cell, step, rows } = self;
+        for panel in 0..step.packing.panels {
+            for part in 0..LANES / S::WIDTH {
+                let mut row = rows.start;
+                while row < rows.end {
+                    let count = next_rows(rows.end - row, S::TILE_ROWS);
+                    let at = At { panel, part, row };
+                    // SAFETY: whoever made the step vouches for these rows and panels.
+                    unsafe {
+                        match count {
+                            1 => cell.forward::<S, 1>(s, &step, at),
+                            2 => cell.forward::<S, 2>(s, &step, at),
+                            3 => cell.forward::<S, 3>(s, &step, at),
+                            4 => cell.forward::<S, 4>(s, &step, at),
+                            5 => cell.forward::<S, 5>(s, &step, at),
+                            _ => cell.forward::<S, 6>(s, &step, at),
+                        }
+                    }
+                    row += count;
+                }
+            }
+        }
+    }
+}
+
+/// Rows of one step back.
+pub(super) struct BackwardRows<C> {
+    pub(super) cell: C,
+    pub(super) step: StepBackward,
+    pub(super) rows: Range<usize>,
+}
+
+impl<C: CellTiles> Kernel for BackwardRows<C> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { cell, step, rows } = self;
+        for panel in 0..step.geometry.panels() {
+            let vectors = step.geometry.vectors(panel);
+            for part in 0..LANES / S::WIDTH {
+                let mut row = rows.start;
+                while row < rows.end {
+                    let count = next_rows(rows.end - row, S::TILE_ROWS);
+                    let at = At { panel, part, row };
+                    // SAFETY: whoever made the step vouches for these rows and panels.
+                    unsafe {
+                        match vectors {
+                            1 => backward_rows::<S, C, 1>(s, cell, &step, count, at),
+                            2 => backward_rows::<S, C, 2>(s, cell, &step, count, at),
+                            3 => backward_rows::<S, C, 3>(s, cell, &step, count, at),
+                            _ => backward_rows::<S, C, 4>(s, cell, &step, count, at),
+                        }
+                    }
+                    row += count;
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`CellTiles::backward`].
+#[inline(always)]
+unsafe fn backward_rows<S: Simd, C: CellTiles, const NV: usize>(
+    s: S,
+    cell: C,
+    step: &StepBackward,
+    count: usize,
+    at: At,
+) {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        match count {
+            1 => cell.backward::<S, 1, NV>(s, step, at),
+            2 => cell.backward::<S, 2, NV>(s, step, at),
+            3 => cell.backward::<S, 3, NV>(s, step, at),
+            4 => cell.backward::<S, 4, NV>(s, step, at),
+            5 => cell.backward::<S, 5, NV>(s, step, at),
+            _ => cell.backward::<S, 6, NV>(s, step, at),
+        }
+    }
+}
+
+/// Rows whose walk started at this step: the gradient of their initial h.
+pub(super) struct StateGradient<C> {
+    pub(super) cell: C,
+    /// The first step of these rows, as the `next` of their initial state.
+    pub(super) step: StepBackward,
+    pub(super) out: RowsAt<*mut f32>,
+    pub(super) rows: Range<usize>,
+}
+
+impl<C: CellTiles> Kernel for StateGradient<C> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for panel in 0..self.step.geometry.panels() {
+            for part in 0..LANES / S::WIDTH {
+                for row in self.rows.clone() {
+                    let at = At { panel, part, row };
+                    // SAFETY: whoever made the step vouches for these rows and panels.
+                    unsafe {
+                        match self.step.geometry.vectors(panel) {
+                            1 => self.tile::<S, 1>(s, at),
+                            2 => self.tile::<S, 2>(s, at),
+                            3 => self.tile::<S, 3>(s, at),
+                            _ => self.tile::<S, 4>(s, at),
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<C: CellTiles> StateGradient<C> {
+    /// # Safety
+    /// As [`CellTiles::backward`].
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const NV: usize>(&self, s: S, at: At) {
+        let mut sums: Sums<S, 1, NV> = [[s.splat(0.0); NV]];
+        let Some(next) = self.step.next else { return };
+        // SAFETY: as the caller vouches.
+        unsafe {
+            self.cell.through(s, &self.step, next, at, &mut sums);
+            for v in 0..NV {
+                let block = at.panel * 4 + v;
+                let lane = at.part * S::WIDTH;
+                let mut value = sums[0][v];
+                if C::CARRIES_HIDDEN {
+                    let carry = &self.step.carry;
+                    let carried = carry.p.add(block * carry.block + at.row * LANES + lane);
+                    value = s.add(value, s.load(carried));
+                }
+                s.store(self.out.p.add(at.row * self.out.row + block * LANES + lane), value);
+            }
+        }
+    }
+}

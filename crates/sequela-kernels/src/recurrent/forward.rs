@@ -1,0 +1,317 @@
+//! The way forward: all steps of a batch.
+
+use super::cell::{BlocksAt, RowsAt, StepForward};
+use super::shape::{Cell, Direction, RecurrentShape, Reset, StatePart};
+use super::stream;
+use super::workspace::{Keep, Workspace, gather_blocks, gather_rows, record_width};
+use crate::buffer::{LANES, Matrix, MatrixMut, stride};
+use crate::context::Shared;
+use crate::panel::Packing;
+use crate::tile::Left;
+use crate::{Context, Error, Isa};
+use sequela_core::Layout;
+use std::ops::Range;
+
+/// Initial states, `(B, H)` in batch order; `None` is zero.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Initial<'a> {
+    /// h before the first step.
+    pub hidden: Option<Matrix<'a>>,
+    /// c before the first step.
+    pub cell: Option<Matrix<'a>>,
+}
+
+/// What a layer is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Forward<'a> {
+    /// Which row is which step of which sequence.
+    pub layout: &'a Layout,
+    /// `(rows, F)`, packed.
+    pub x: Matrix<'a>,
+    /// States before the first step in walking order.
+    pub initial: Initial<'a>,
+    /// Packed weights.
+    pub weights: &'a [f32],
+}
+
+/// Runs a layer over a batch and writes h of every step to `y`, `(rows, H)`.
+///
+/// **Missing data** none: rows are packed, so there is no padding. **Determinism** bitwise, see
+/// the module page. **Cost** rows G H (F + H) multiplications, no allocation.
+///
+/// # Errors
+/// [`Error::Panicked`] where a worker broke.
+///
+/// # Panics
+/// If shapes disagree with each other or with the workspace.
+pub fn forward(
+    context: &mut Context,
+    shape: RecurrentShape,
+    call: Forward<'_>,
+    workspace: &mut Workspace,
+    mut y: MatrixMut<'_>,
+) -> Result<(), Error> {
+    let layout = call.layout;
+    workspace.check(&shape, layout);
+    check_call(&shape, &call);
+    assert_eq!((y.rows(), y.width()), (layout.rows(), shape.hidden), "y");
+    workspace.sequences = layout.sequences();
+    let (order, h) = (layout.order(), shape.hidden);
+    gather_rows(order, call.initial.hidden, &mut workspace.initial_hidden, stride(h));
+    if shape.has_cell_state() {
+        gather_blocks(order, call.initial.cell, &mut workspace.initial_cell, h);
+        if workspace.keep == Keep::Nothing {
+            let states = shape.blocks() * order.len() * LANES;
+            let Workspace { cells, initial_cell, .. } = workspace;
+            cells[..states].copy_from_slice(&initial_cell[..states]);
+        }
+    }
+    let pass = Pass::new(shape, &call, workspace, y.data_mut());
+    let work = layout.rows() * shape.gates() * h * (shape.inputs + h);
+    let parts = context.parts_for(work).min(order.len().max(1));
+    let (isa, pass) = (context.isa, Shared::new(pass));
+    context.run_parts(parts, &|part| {
+        let rows = rows_of_part(layout, part, parts);
+        // SAFETY: the pointers come from the borrows of this function, which checked their
+        // extents; parts own disjoint rows.
+        unsafe { pass.get().run(isa, layout, rows) }
+    })?;
+    keep_final_states(layout, shape, workspace, y.view());
+    if workspace.keep == Keep::Backward {
+        let values = order.len() * stride(h);
+        for gradient in &mut workspace.final_gradients {
+            let values = values.min(gradient.len());
+            gradient[..values].fill(0.0);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_call(shape: &RecurrentShape, call: &Forward<'_>) {
+    let layout = call.layout;
+    assert_eq!((call.x.rows(), call.x.width()), (layout.rows(), shape.inputs), "x");
+    assert!(call.weights.len() >= shape.packed_len(), "packed weights");
+    let states = (layout.sequences(), shape.hidden);
+    for state in [call.initial.hidden, call.initial.cell].into_iter().flatten() {
+        assert_eq!((state.rows(), state.width()), states, "initial state");
+    }
+    let cell = call.initial.cell.is_none() || shape.has_cell_state();
+    assert!(cell, "only an LSTM has a cell state");
+}
+
+/// The step before `t` in walking order, and how many of its rows go on into `t`.
+pub(super) fn before(layout: &Layout, direction: Direction, t: usize) -> Option<(usize, usize)> {
+    match direction {
+        Direction::Forward => t.checked_sub(1).map(|before| (before, layout.active(t))),
+        Direction::Reverse => {
+            let rows = layout.active(t + 1);
+            (rows > 0).then_some((t + 1, rows))
+        }
+    }
+}
+
+/// Ranks of one thread: contiguous, with nearly equal numbers of steps.
+pub(super) fn rows_of_part(layout: &Layout, part: usize, parts: usize) -> Range<usize> {
+    let cut = |part: usize| {
+        let target = layout.rows() * part / parts;
+        let mut steps = 0;
+        let cut = layout.lengths().iter().position(|&length| {
+            steps += length as usize;
+            steps > target
+        });
+        cut.filter(|_| part < parts).unwrap_or(layout.sequences())
+    };
+    if part == 0 { 0..cut(1) } else { cut(part)..cut(part + 1) }
+}
+
+/// The pointers of one forward pass.
+#[derive(Clone, Copy)]
+pub(super) struct Pass {
+    shape: RecurrentShape,
+    packing: Packing,
+    keep: Keep,
+    given: bool,
+    sequences: usize,
+    x: *const f32,
+    weights: *const f32,
+    y: *mut f32,
+    record: *mut f32,
+    reset: *mut f32,
+    cells: *mut f32,
+    initial_hidden: *const f32,
+    initial_cell: *const f32,
+}
+
+impl Pass {
+    fn new(
+        shape: RecurrentShape,
+        call: &Forward<'_>,
+        workspace: &mut Workspace,
+        y: &mut [f32],
+    ) -> Self {
+        Self {
+            shape,
+            packing: shape.packing(),
+            keep: workspace.keep,
+            given: call.initial.hidden.is_some(),
+            sequences: call.layout.sequences(),
+            x: call.x.data().as_ptr(),
+            weights: call.weights.as_ptr(),
+            y: y.as_mut_ptr(),
+            record: workspace.record.as_mut_ptr(),
+            reset: workspace.reset.as_mut_ptr(),
+            cells: workspace.cells.as_mut_ptr(),
+            initial_hidden: workspace.initial_hidden.as_ptr(),
+            initial_cell: workspace.initial_cell.as_ptr(),
+        }
+    }
+
+    /// All steps of the ranks `rows`.
+    ///
+    /// # Safety
+    /// The pointers must be valid for `layout`, and no other thread may work on these ranks.
+    unsafe fn run(&self, isa: Isa, layout: &Layout, rows: Range<usize>) {
+        for step in 0..layout.steps() {
+            let t = match self.shape.direction {
+                Direction::Forward => step,
+                Direction::Reverse => layout.steps() - 1 - step,
+            };
+            let active = rows.start..rows.end.min(layout.active(t));
+            let going = before(layout, self.shape.direction, t);
+            let split = going.map_or(0, |(_, rows)| rows).clamp(rows.start, rows.end);
+            // SAFETY: the caller vouches for the pointers; `t` is a step of the layout.
+            unsafe {
+                if let Some((before, _)) = going {
+                    let going = active.start..active.end.min(split);
+                    stream::run(isa, &self.shape, self.step(layout, t, Some(before)), going);
+                }
+                let fresh = active.start.max(split)..active.end;
+                stream::run(isa, &self.shape, self.step(layout, t, None), fresh);
+            }
+        }
+    }
+
+    /// Step `t` for rows that come from step `before`, or from the initial state.
+    ///
+    /// # Safety
+    /// The pointers must be valid for `layout`.
+    unsafe fn step(&self, layout: &Layout, t: usize, before: Option<usize>) -> StepForward {
+        let shape = &self.shape;
+        let (hidden, inputs) = (stride(shape.hidden), stride(shape.inputs));
+        let width = shape.blocks() * LANES;
+        let kept = self.keep == Keep::Backward;
+        // SAFETY: offsets of steps of the layout lie inside buffers planned for it.
+        unsafe {
+            let hidden_before = RowsAt {
+                p: match before {
+                    Some(before) => self.y.add(layout.offset(before) * hidden).cast_const(),
+                    None => self.initial_hidden,
+                },
+                row: hidden,
+            };
+            let current = BlocksAt { p: self.cells, block: self.sequences * LANES, row: LANES };
+            let cells_of = |t: usize| BlocksAt {
+                p: self.cells.add(layout.offset(t) * width),
+                block: layout.active(t) * LANES,
+                row: LANES,
+            };
+            let initial = BlocksAt { p: self.initial_cell, ..current.read() };
+            let cells = shape.has_cell_state();
+            StepForward {
+                packing: self.packing,
+                weights: self.weights,
+                x: Left::plain(self.x.add(layout.offset(t) * inputs), inputs, shape.inputs),
+                previous: (before.is_some() || self.given)
+                    .then(|| Left::plain(hidden_before.p, hidden, shape.hidden)),
+                hidden_before,
+                hidden: RowsAt { p: self.y.add(layout.offset(t) * hidden), row: hidden },
+                cell_before: match (kept && cells, before) {
+                    (false, _) => current.read(),
+                    (true, Some(before)) => cells_of(before).read(),
+                    (true, None) => initial,
+                },
+                cell: if kept && cells { cells_of(t) } else { current },
+                record: if kept {
+                    record_at(shape, self.record, layout, t)
+                } else if shape.cell == Cell::Gru(Reset::BeforeProduct) {
+                    // One step's gates pass from the first product to the second.
+                    BlocksAt { p: self.record, block: self.sequences * 3 * LANES, row: 3 * LANES }
+                } else {
+                    BlocksAt { p: std::ptr::null_mut(), block: 0, row: 0 }
+                },
+                reset: RowsAt {
+                    p: if kept && shape.cell == Cell::Gru(Reset::BeforeProduct) {
+                        self.reset.add(layout.offset(t) * hidden)
+                    } else {
+                        self.reset
+                    },
+                    row: hidden,
+                },
+            }
+        }
+    }
+}
+
+/// Records of step `t`.
+///
+/// # Safety
+/// `record` must point to records planned for `layout`.
+pub(super) unsafe fn record_at(
+    shape: &RecurrentShape,
+    record: *mut f32,
+    layout: &Layout,
+    t: usize,
+) -> BlocksAt<*mut f32> {
+    let width = record_width(shape);
+    // SAFETY: the offset of a step of the layout lies inside the records.
+    let p = unsafe { record.add(layout.offset(t) * width) };
+    match shape.cell {
+        Cell::Elman(_) => BlocksAt { p, block: LANES, row: width },
+        _ => {
+            let row = width / shape.blocks().max(1);
+            BlocksAt { p, block: layout.active(t) * row, row }
+        }
+    }
+}
+
+/// Copies the state after each sequence's last step into batch order.
+fn keep_final_states(
+    layout: &Layout,
+    shape: RecurrentShape,
+    workspace: &mut Workspace,
+    y: Matrix<'_>,
+) {
+    let last = |rank: usize| match shape.direction {
+        Direction::Forward => (layout.lengths()[rank] as usize).checked_sub(1),
+        Direction::Reverse => (layout.lengths()[rank] > 0).then_some(0),
+    };
+    let h = shape.hidden;
+    for (rank, &b) in layout.order().iter().enumerate() {
+        let from = last(rank).map_or_else(
+            || Matrix::new(&workspace.initial_hidden[rank * stride(h)..], 1, h).row(0).as_ptr(),
+            |t| y.row(layout.row(t, rank)).as_ptr(),
+        );
+        // SAFETY: `from` is a row of h values of another buffer, borrowed above.
+        let from = unsafe { std::slice::from_raw_parts(from, h) };
+        workspace.final_state_mut(StatePart::Hidden).row_mut(b as usize).copy_from_slice(from);
+    }
+    if !shape.has_cell_state() {
+        return;
+    }
+    for (rank, &b) in layout.order().iter().enumerate() {
+        let (offset, active) = match (workspace.keep, last(rank)) {
+            (Keep::Backward, Some(t)) => (workspace.cell_offset(layout, t), layout.active(t)),
+            _ => (0, layout.sequences()),
+        };
+        let initial = workspace.keep == Keep::Backward && last(rank).is_none();
+        for block in 0..shape.blocks() {
+            let at = offset + (block * active + rank) * LANES;
+            let count = (h - block * LANES).min(LANES);
+            let mut values = [0.0; LANES];
+            let source = if initial { &workspace.initial_cell } else { &workspace.cells };
+            values.copy_from_slice(&source[at..at + LANES]);
+            let mut state = workspace.final_state_mut(StatePart::Cell);
+            state.row_mut(b as usize)[block * LANES..][..count].copy_from_slice(&values[..count]);
+        }
+    }
+}

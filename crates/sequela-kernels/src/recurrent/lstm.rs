@@ -1,0 +1,150 @@
+//! LSTM (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
+//!
+//! i = s(z_i), f = s(z_f), g = tanh(z_g), o = s(z_o) with z = b + W x_t + U h_{t-1};
+//! c_t = f c_{t-1} + i g, h_t = o tanh(c_t). Record of a unit: (i, f, g, o), then (dz_i, ...).
+
+use super::cell::{BlocksAt, CellTiles, StepBackward, StepForward};
+use crate::activation::{divide_pair, sigmoid_denominator, tanh, tanh_fraction};
+use crate::buffer::LANES;
+use crate::simd::{Simd, flush};
+use crate::tile::{At, Left, Right, Scratch, Sums, product, spill};
+
+#[derive(Clone, Copy)]
+pub(super) struct Lstm;
+
+impl CellTiles for Lstm {
+    #[inline(always)]
+    unsafe fn forward<S: Simd, const MR: usize>(self, s: S, step: &StepForward, at: At) {
+        let lane = at.part * S::WIDTH;
+        // SAFETY: the caller vouches for the tile: all its rows lie inside the matrices of the
+        // step, its panel inside the weights.
+        unsafe {
+            let weights = step.weights.add(step.packing.offset(at.panel) + lane);
+            let mut sums: Sums<S, MR, 4> = [[s.splat(0.0); 4]; MR];
+            for v in 0..4 {
+                let bias = s.load(weights.add(v * LANES));
+                for r in 0..MR {
+                    sums[r][v] = bias;
+                }
+            }
+            let row = 4 * LANES;
+            let input = Right::dense(weights.add(row), row, step.x.length);
+            product(s, &mut sums, &step.x, at.row, input);
+            if let Some(previous) = &step.previous {
+                let hidden = input.p.add(step.x.length * row);
+                let hidden = Right::dense(hidden, row, previous.length);
+                product(s, &mut sums, previous, at.row, hidden);
+            }
+            let mut scratch = Scratch::new();
+            let z = spill(s, &sums, &mut scratch);
+            let one = s.splat(1.0);
+            for r in 0..MR {
+                let row = at.row + r;
+                let z = z.add(4 * r * S::WIDTH);
+                let gate = |v: usize| s.load(z.add(v * S::WIDTH));
+                let (i, f) = divide_pair(
+                    s,
+                    (one, sigmoid_denominator(s, gate(0))),
+                    (one, sigmoid_denominator(s, gate(1))),
+                );
+                let (g, o) = divide_pair(
+                    s,
+                    tanh_fraction(s, gate(2)),
+                    (one, sigmoid_denominator(s, gate(3))),
+                );
+                let before = &step.cell_before;
+                let before = s.load(before.p.add(at.panel * before.block + row * LANES + lane));
+                let c = flush(s, s.fma(f, before, s.mul(i, g)));
+                s.store(step.cell.p.add(at.panel * step.cell.block + row * LANES + lane), c);
+                let h = flush(s, s.mul(o, tanh(s, c)));
+                s.store(step.hidden.p.add(row * step.hidden.row + at.panel * LANES + lane), h);
+                if !step.record.p.is_null() {
+                    let record = &step.record;
+                    let kept = record.p.add(at.panel * record.block + row * record.row + lane);
+                    s.store(kept, i);
+                    s.store(kept.add(LANES), f);
+                    s.store(kept.add(2 * LANES), g);
+                    s.store(kept.add(3 * LANES), o);
+                }
+            }
+        }
+    }
+
+    const CARRIES_HIDDEN: bool = false;
+
+    #[inline(always)]
+    unsafe fn through<S: Simd, const MR: usize, const NV: usize>(
+        self,
+        s: S,
+        step: &StepBackward,
+        next: BlocksAt<*const f32>,
+        at: At,
+        sums: &mut Sums<S, MR, NV>,
+    ) {
+        let lane = at.part * S::WIDTH;
+        // SAFETY: as in `forward`.
+        unsafe {
+            let gates = 4 * LANES;
+            let left = Left {
+                p: next.p,
+                row: next.row,
+                length: gates,
+                step: next.block,
+                count: step.blocks,
+            };
+            let weights = step.transposed.add(step.geometry.offset(at.panel) + lane);
+            product(s, sums, &left, at.row, Right::dense(weights, NV * LANES, gates));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn backward<S: Simd, const MR: usize, const NV: usize>(
+        self,
+        s: S,
+        step: &StepBackward,
+        at: At,
+    ) {
+        let lane = at.part * S::WIDTH;
+        // SAFETY: as in `forward`.
+        unsafe {
+            let mut sums: Sums<S, MR, NV> = step.arriving(s, at);
+            if let Some(next) = step.next {
+                self.through(s, step, next, at, &mut sums);
+            }
+            let mut scratch = Scratch::new();
+            let arrived = spill(s, &sums, &mut scratch);
+            let one = s.splat(1.0);
+            for v in 0..NV {
+                let block = at.panel * 4 + v;
+                for r in 0..MR {
+                    let row = at.row + r;
+                    let record = &step.record;
+                    let gate = record.p.add(block * record.block + row * record.row + lane);
+                    let (i, f) = (s.load(gate), s.load(gate.add(LANES)));
+                    let (g, o) = (s.load(gate.add(2 * LANES)), s.load(gate.add(3 * LANES)));
+                    let dh = s.load(arrived.add((r * NV + v) * S::WIDTH));
+                    let c = s.load(step.cell.p.add(block * step.cell.block + row * LANES + lane));
+                    // Computed again: cheaper than reading it from memory.
+                    let tanh_c = tanh(s, c);
+                    let carry = step.carry.p.add(block * step.carry.block + row * LANES + lane);
+                    let through = s.mul(dh, o);
+                    // dc = carried + dh o (1 - tanh^2 c)
+                    let dc = s.add(s.load(carry), s.fnma(s.mul(through, tanh_c), tanh_c, through));
+                    let di = s.mul(dc, i);
+                    let df = s.mul(dc, f);
+                    let before = &step.cell_before;
+                    let before = s.load(before.p.add(block * before.block + row * LANES + lane));
+                    let dz_i = s.mul(s.mul(di, g), s.sub(one, i));
+                    let dz_f = s.mul(s.mul(df, before), s.sub(one, f));
+                    let dz_g = s.fnma(s.mul(di, g), g, di);
+                    let dz_o = s.mul(s.mul(through, tanh_c), s.sub(one, o));
+                    s.store(gate, flush(s, dz_i));
+                    s.store(gate.add(LANES), flush(s, dz_f));
+                    s.store(gate.add(2 * LANES), flush(s, dz_g));
+                    s.store(gate.add(3 * LANES), flush(s, dz_o));
+                    s.store(carry, flush(s, df));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What a recurrent layer is, and how its weights are packed.
+
+use crate::activation::Activation;
+use crate::buffer::LANES;
+use crate::panel::{Packing, VECTORS};
+
+/// Where a GRU applies its reset gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reset {
+    /// n = tanh(W x + b + r (U h + b_hn)): PyTorch, cuDNN, Keras with `reset_after=True`.
+    AfterProduct,
+    /// n = tanh(W x + U (r h) + b): Cho et al. 2014, Keras with `reset_after=False`.
+    BeforeProduct,
+}
+
+/// The recurrence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cell {
+    /// h = f(W x + U h + b) (Elman 1990); f is identity, tanh, ReLU or sigmoid.
+    Elman(Activation),
+    /// Hochreiter & Schmidhuber 1997 with a forget gate (Gers et al. 2000), gates i, f, g, o.
+    Lstm,
+    /// Cho et al. 2014, gates r, z, n.
+    Gru(Reset),
+}
+
+/// The order in which a layer walks over its sequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the first step to the last.
+    Forward,
+    /// From each sequence's own last step to the first.
+    Reverse,
+}
+
+/// Which part of a recurrent state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StatePart {
+    /// h, the output.
+    Hidden,
+    /// c, the memory of an LSTM.
+    Cell,
+}
+
+/// One recurrent layer in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RecurrentShape {
+    /// The recurrence.
+    pub cell: Cell,
+    /// The order of steps.
+    pub direction: Direction,
+    /// F.
+    pub inputs: usize,
+    /// H.
+    pub hidden: usize,
+}
+
+/// Weights in PyTorch's order: gates i, f, g, o or r, z, n one below the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Weights<'a> {
+    /// `(G H, F)`.
+    pub weight_ih: &'a [f32],
+    /// `(G H, H)`.
+    pub weight_hh: &'a [f32],
+    /// `(G H)`.
+    pub bias_ih: &'a [f32],
+    /// `(G H)`; added to `bias_ih` where one bias is trained.
+    pub bias_hh: &'a [f32],
+}
+
+/// As [`Weights`], to be written.
+#[derive(Debug)]
+pub struct WeightsMut<'a> {
+    /// `(G H, F)`.
+    pub weight_ih: &'a mut [f32],
+    /// `(G H, H)`.
+    pub weight_hh: &'a mut [f32],
+    /// `(G H)`.
+    pub bias_ih: &'a mut [f32],
+    /// `(G H)`; 0 but for n of a GRU whose reset comes after the product.
+    pub bias_hh: &'a mut [f32],
+}
+
+/// Vectors of a panel that belong to one gate.
+struct GatePlace {
+    bias_ih: usize,
+    bias_hh: usize,
+    input: usize,
+    hidden: usize,
+}
+
+impl RecurrentShape {
+    /// Number of gates, G: 1, 3 or 4.
+    pub fn gates(&self) -> usize {
+        match self.cell {
+            Cell::Elman(_) => 1,
+            Cell::Lstm => 4,
+            Cell::Gru(_) => 3,
+        }
+    }
+
+    /// Whether there is a state c beside h.
+    pub fn has_cell_state(&self) -> bool {
+        self.cell == Cell::Lstm
+    }
+
+    pub(crate) fn packing(&self) -> Packing {
+        let rows = self.inputs + self.hidden;
+        match self.cell {
+            Cell::Elman(_) => Packing::plain(rows, self.hidden),
+            Cell::Lstm => Packing::gates(rows, self.hidden, 4, 4),
+            Cell::Gru(Reset::AfterProduct) => Packing::gates(rows, self.hidden, 4, 3),
+            Cell::Gru(Reset::BeforeProduct) => Packing::gates(rows, self.hidden, 3, 3),
+        }
+    }
+
+    /// Blocks of 16 units.
+    pub(crate) fn blocks(&self) -> usize {
+        self.hidden.div_ceil(LANES)
+    }
+
+    /// Length of the packed weights and biases.
+    pub fn packed_len(&self) -> usize {
+        self.packing().length()
+    }
+
+    /// Length of the transposed weights: those of h, then those of x.
+    pub fn transposed_len(&self) -> usize {
+        let packing = self.packing();
+        packing.transposed_length(self.hidden) + packing.transposed_length(self.inputs)
+    }
+
+    fn gate(&self, gate: usize) -> GatePlace {
+        let same = |v| GatePlace { bias_ih: v, bias_hh: v, input: v, hidden: v };
+        match (self.cell, gate) {
+            (Cell::Elman(_) | Cell::Lstm, gate) => same(gate),
+            // Panels hold [n of x, r, z, n of h]: x meets the first three, h the last three.
+            (Cell::Gru(Reset::AfterProduct), 2) => {
+                GatePlace { bias_ih: 0, bias_hh: 3, input: 0, hidden: 2 }
+            }
+            (Cell::Gru(Reset::AfterProduct), gate) => {
+                GatePlace { bias_ih: gate + 1, bias_hh: gate + 1, input: gate + 1, hidden: gate }
+            }
+            // Panels hold [n, r, z].
+            (Cell::Gru(Reset::BeforeProduct), gate) => same((gate + 1) % 3),
+        }
+    }
+
+    /// Panel, vector and lane of a unit, for vector 0 of its gates.
+    fn unit(&self, unit: usize) -> (usize, usize) {
+        match self.cell {
+            Cell::Elman(_) => (unit / (VECTORS * LANES), unit % (VECTORS * LANES)),
+            _ => (unit / LANES, unit % LANES),
+        }
+    }
+
+    /// Calls `visit(position in packed, which slice, index in slice)` for every weight.
+    fn visit(&self, mut visit: impl FnMut(usize, Part, usize)) {
+        let (packing, f, h) = (self.packing(), self.inputs, self.hidden);
+        for gate in 0..self.gates() {
+            let place = self.gate(gate);
+            for unit in 0..h {
+                let (panel, lane) = self.unit(unit);
+                let row = gate * h + unit;
+                visit(packing.offset(panel) + place.bias_ih * LANES + lane, Part::BiasIh, row);
+                visit(packing.offset(panel) + place.bias_hh * LANES + lane, Part::BiasHh, row);
+                for k in 0..f {
+                    let at = packing.row_offset(panel, k) + place.input * LANES + lane;
+                    visit(at, Part::WeightIh, row * f + k);
+                }
+                for k in 0..h {
+                    let at = packing.row_offset(panel, f + k) + place.hidden * LANES + lane;
+                    visit(at, Part::WeightHh, row * h + k);
+                }
+            }
+        }
+    }
+
+    /// Packs weights; the two biases are added where one bias is trained.
+    ///
+    /// # Panics
+    /// If a slice has another length than its shape says.
+    pub fn pack(&self, weights: &Weights<'_>, packed: &mut [f32]) {
+        let rows = self.gates() * self.hidden;
+        assert_eq!(weights.weight_ih.len(), rows * self.inputs, "weight_ih");
+        assert_eq!(weights.weight_hh.len(), rows * self.hidden, "weight_hh");
+        assert_eq!((weights.bias_ih.len(), weights.bias_hh.len()), (rows, rows), "biases");
+        packed[..self.packed_len()].fill(0.0);
+        self.visit(|at, part, index| match part {
+            Part::BiasIh => packed[at] += weights.bias_ih[index],
+            Part::BiasHh => packed[at] += weights.bias_hh[index],
+            Part::WeightIh => packed[at] = weights.weight_ih[index],
+            Part::WeightHh => packed[at] = weights.weight_hh[index],
+        });
+    }
+
+    /// The reverse of [`RecurrentShape::pack`]: a bias that is trained once goes to `bias_ih`.
+    ///
+    /// # Panics
+    /// If a slice has another length than its shape says.
+    pub fn unpack(&self, packed: &[f32], weights: &mut WeightsMut<'_>) {
+        let rows = self.gates() * self.hidden;
+        assert_eq!(weights.weight_ih.len(), rows * self.inputs, "weight_ih");
+        assert_eq!(weights.weight_hh.len(), rows * self.hidden, "weight_hh");
+        assert_eq!((weights.bias_ih.len(), weights.bias_hh.len()), (rows, rows), "biases");
+        let split = |index: usize| {
+            let place = self.gate(index / self.hidden);
+            place.bias_ih != place.bias_hh
+        };
+        self.visit(|at, part, index| match part {
+            Part::BiasIh => weights.bias_ih[index] = packed[at],
+            Part::BiasHh => weights.bias_hh[index] = if split(index) { packed[at] } else { 0.0 },
+            Part::WeightIh => weights.weight_ih[index] = packed[at],
+            Part::WeightHh => weights.weight_hh[index] = packed[at],
+        });
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    WeightIh,
+    WeightHh,
+    BiasIh,
+    BiasHh,
+}

@@ -1,0 +1,178 @@
+//! One step at a time with carried state: a bedside stream, or a decoder.
+
+use super::cell::{BlocksAt, CellTiles, ForwardRows, RowsAt, StepForward};
+use super::elman::Elman;
+use super::gru::Gru;
+use super::gru_before::{GruBefore, SecondProduct};
+use super::lstm::Lstm;
+use super::shape::{Cell, RecurrentShape, Reset};
+use super::workspace::record_width;
+use crate::buffer::{Buffer, LANES, Matrix, MatrixMut, stride};
+use crate::context::{Shared, share};
+use crate::tile::Left;
+use crate::{Context, Error, Isa};
+use std::ops::Range;
+
+/// The state of a layer between two steps, for B sequences.
+#[derive(Debug, Clone)]
+pub struct State {
+    shape: RecurrentShape,
+    sequences: usize,
+    /// h after the last step, and room for the next.
+    hidden: [Buffer; 2],
+    /// `[block][sequence][16]`.
+    cell: Buffer,
+    record: Buffer,
+    reset: Buffer,
+}
+
+impl State {
+    /// The zero state of `sequences` sequences.
+    pub fn new(shape: RecurrentShape, sequences: usize) -> Self {
+        let matrix = || Buffer::new(sequences * stride(shape.hidden));
+        let cells = sequences * shape.blocks() * LANES;
+        let before = usize::from(shape.cell == Cell::Gru(Reset::BeforeProduct));
+        Self {
+            shape,
+            sequences,
+            hidden: [matrix(), matrix()],
+            cell: Buffer::new(if shape.has_cell_state() { cells } else { 0 }),
+            record: Buffer::new(before * sequences * record_width(&shape)),
+            reset: Buffer::new(before * sequences * stride(shape.hidden)),
+        }
+    }
+
+    /// h after the last step, `(B, H)`.
+    pub fn hidden(&self) -> Matrix<'_> {
+        Matrix::new(&self.hidden[0], self.sequences, self.shape.hidden)
+    }
+
+    /// c of sequence `b`, unit `u`.
+    pub fn cell(&self, b: usize, u: usize) -> f32 {
+        self.cell[self.cell_place(b, u)]
+    }
+
+    /// Sets h, `(B, H)`, and c where there is one.
+    ///
+    /// # Panics
+    /// If shapes disagree, or `cell` is given for a recurrence without one.
+    pub fn set(&mut self, hidden: Matrix<'_>, cell: Option<Matrix<'_>>) {
+        let shape = (self.sequences, self.shape.hidden);
+        assert_eq!((hidden.rows(), hidden.width()), shape, "hidden state");
+        let mut to = MatrixMut::new(&mut self.hidden[0], shape.0, shape.1);
+        for b in 0..shape.0 {
+            to.row_mut(b).copy_from_slice(hidden.row(b));
+        }
+        if let Some(cell) = cell {
+            assert!(self.shape.has_cell_state(), "only an LSTM has a cell state");
+            assert_eq!((cell.rows(), cell.width()), shape, "cell state");
+            for b in 0..shape.0 {
+                for (u, &value) in cell.row(b).iter().enumerate() {
+                    let at = self.cell_place(b, u);
+                    self.cell[at] = value;
+                }
+            }
+        }
+    }
+
+    /// Sets the state of sequence `b` to zero.
+    pub fn reset(&mut self, b: usize) {
+        MatrixMut::new(&mut self.hidden[0], self.sequences, self.shape.hidden).row_mut(b).fill(0.0);
+        if self.shape.has_cell_state() {
+            for u in 0..self.shape.hidden {
+                let at = self.cell_place(b, u);
+                self.cell[at] = 0.0;
+            }
+        }
+    }
+
+    fn cell_place(&self, b: usize, u: usize) -> usize {
+        (u / LANES * self.sequences + b) * LANES + u % LANES
+    }
+}
+
+/// Takes one step of every sequence; the new h is [`State::hidden`].
+///
+/// The bits are those of [`super::forward`] over the same steps. **Shapes** x `(B, F)`. **Cost**
+/// B G H (F + H) multiplications; no allocation.
+///
+/// # Errors
+/// [`Error::Panicked`] where a worker broke.
+///
+/// # Panics
+/// If shapes disagree, or the layer walks in reverse.
+pub fn step(
+    context: &mut Context,
+    shape: RecurrentShape,
+    x: Matrix<'_>,
+    weights: &[f32],
+    state: &mut State,
+) -> Result<(), Error> {
+    assert_eq!(state.shape, shape, "the state is of another shape");
+    assert_eq!((x.rows(), x.width()), (state.sequences, shape.inputs), "x");
+    assert!(weights.len() >= shape.packed_len(), "packed weights");
+    let rows = state.sequences;
+    let step = step_of(&shape, x, weights, state);
+    let work = rows * shape.gates() * shape.hidden * (shape.inputs + shape.hidden);
+    let parts = context.parts_for(work).min(rows.max(1));
+    let isa = context.isa;
+    if parts == 1 {
+        run(isa, &shape, step, 0..rows);
+    } else {
+        let step = Shared::new(step);
+        context.run_parts(parts, &|part| {
+            run(isa, &shape, *step.get(), share(rows, part, parts));
+        })?;
+    }
+    state.hidden.swap(0, 1);
+    Ok(())
+}
+
+fn step_of(
+    shape: &RecurrentShape,
+    x: Matrix<'_>,
+    weights: &[f32],
+    state: &mut State,
+) -> StepForward {
+    let hidden = stride(shape.hidden);
+    let block = state.sequences * LANES;
+    let cell = BlocksAt { p: state.cell.as_mut_ptr(), block, row: LANES };
+    let before = state.hidden[0].as_ptr();
+    let row = record_width(shape) / shape.blocks().max(1);
+    StepForward {
+        packing: shape.packing(),
+        weights: weights.as_ptr(),
+        x: Left::plain(x.data().as_ptr(), stride(shape.inputs), shape.inputs),
+        previous: Some(Left::plain(before, hidden, shape.hidden)),
+        hidden_before: RowsAt { p: before, row: hidden },
+        hidden: RowsAt { p: state.hidden[1].as_mut_ptr(), row: hidden },
+        cell_before: cell.read(),
+        cell,
+        record: if shape.cell == Cell::Gru(Reset::BeforeProduct) {
+            BlocksAt { p: state.record.as_mut_ptr(), block: state.sequences * row, row }
+        } else {
+            BlocksAt { p: std::ptr::null_mut(), block: 0, row: 0 }
+        },
+        reset: RowsAt { p: state.reset.as_mut_ptr(), row: hidden },
+    }
+}
+
+/// One step of some rows, in inference and in training alike.
+pub(super) fn run(isa: Isa, shape: &RecurrentShape, step: StepForward, rows: Range<usize>) {
+    if rows.is_empty() {
+        return;
+    }
+    match shape.cell {
+        Cell::Elman(activation) => tiles(isa, Elman(activation), step, rows),
+        Cell::Lstm => tiles(isa, Lstm, step, rows),
+        Cell::Gru(Reset::AfterProduct) => tiles(isa, Gru, step, rows),
+        Cell::Gru(Reset::BeforeProduct) => {
+            tiles(isa, GruBefore, step, rows.clone());
+            isa.run(SecondProduct { step, rows });
+        }
+    }
+}
+
+fn tiles<C: CellTiles>(isa: Isa, cell: C, step: StepForward, rows: Range<usize>) {
+    isa.run(ForwardRows { cell, step, rows });
+}

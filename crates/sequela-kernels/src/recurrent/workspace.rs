@@ -1,0 +1,209 @@
+//! What a layer remembers between forward and backward.
+
+use super::shape::{Cell, RecurrentShape, Reset, StatePart};
+use crate::buffer::{Buffer, LANES, Matrix, MatrixMut, stride};
+use crate::outer::OuterStep;
+use sequela_core::Layout;
+
+/// The largest batch that a workspace can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// Packed rows: the sum of all lengths.
+    pub rows: usize,
+    /// Sequences, B.
+    pub sequences: usize,
+}
+
+/// What a forward pass keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Only the current state: inference.
+    Nothing,
+    /// What [`super::backward`] needs.
+    Backward,
+}
+
+/// Memory of one layer, planned by capacity; no call allocates.
+///
+/// Records (gates, later their gradients) and cell states lie `[t][block][row][...]`, so that
+/// every tile touches contiguous memory. States that cross the surface lie row by row, in batch
+/// order.
+#[derive(Debug)]
+pub struct Workspace {
+    pub(super) shape: RecurrentShape,
+    pub(super) capacity: Capacity,
+    pub(super) keep: Keep,
+    /// Sequences of the batch in work.
+    pub(super) sequences: usize,
+    /// Gates, overwritten by their gradients.
+    pub(super) record: Buffer,
+    /// r h of a GRU whose reset comes before the product, row by row.
+    pub(super) reset: Buffer,
+    /// Cell states of every step (`Keep::Backward`) or of the current one.
+    pub(super) cells: Buffer,
+    /// What BPTT carries from step to step beside the gates: dc, or z dh of a GRU.
+    pub(super) carry: Buffer,
+    /// Initial states in rank order.
+    pub(super) initial_hidden: Buffer,
+    pub(super) initial_cell: Buffer,
+    /// Gradients that arrive at the final h, in rank order.
+    pub(super) ending: Buffer,
+    /// Gradients of the initial h in rank order.
+    pub(super) starting: Buffer,
+    final_states: [Buffer; 2],
+    pub(super) final_gradients: [Buffer; 2],
+    pub(super) initial_gradients: [Buffer; 2],
+    pub(super) input_steps: Vec<OuterStep>,
+    pub(super) hidden_steps: Vec<OuterStep>,
+    pub(super) start_steps: Vec<OuterStep>,
+}
+
+/// Rows whose gate gradients are summed into the weight gradients while they are in cache.
+pub(super) const CHUNK_ROWS: usize = 128;
+
+impl Workspace {
+    /// Memory for batches of up to `capacity`.
+    pub fn new(shape: RecurrentShape, capacity: Capacity, keep: Keep) -> Self {
+        let (rows, sequences) = (capacity.rows, capacity.sequences);
+        let width = shape.blocks() * LANES;
+        let states = sequences * width;
+        let matrix = sequences * stride(shape.hidden);
+        let backward = usize::from(keep == Keep::Backward);
+        let before = shape.cell == Cell::Gru(Reset::BeforeProduct);
+        let cell = usize::from(shape.has_cell_state());
+        let steps = backward * CHUNK_ROWS;
+        Self {
+            shape,
+            capacity,
+            keep,
+            sequences: 0,
+            record: Buffer::new(match (keep, before) {
+                (Keep::Backward, _) => rows * record_width(&shape),
+                // The gates of one step pass from the first product to the second.
+                (Keep::Nothing, true) => sequences * record_width(&shape),
+                (Keep::Nothing, false) => 0,
+            }),
+            reset: Buffer::new(match (keep, before) {
+                (Keep::Backward, true) => rows * stride(shape.hidden),
+                (Keep::Nothing, true) => matrix,
+                (_, false) => 0,
+            }),
+            cells: Buffer::new(cell * if keep == Keep::Backward { rows * width } else { states }),
+            carry: Buffer::new(backward * states),
+            initial_hidden: Buffer::new(matrix),
+            initial_cell: Buffer::new(cell * states),
+            ending: Buffer::new(backward * matrix),
+            starting: Buffer::new(backward * matrix),
+            final_states: [Buffer::new(matrix), Buffer::new(cell * matrix)],
+            final_gradients: [
+                Buffer::new(backward * matrix),
+                Buffer::new(backward * cell * matrix),
+            ],
+            initial_gradients: [
+                Buffer::new(backward * matrix),
+                Buffer::new(backward * cell * matrix),
+            ],
+            input_steps: Vec::with_capacity(steps),
+            hidden_steps: Vec::with_capacity(steps),
+            start_steps: Vec::with_capacity(steps),
+        }
+    }
+
+    /// Bytes of all buffers.
+    pub fn bytes(&self) -> usize {
+        let pairs = [&self.final_states, &self.final_gradients, &self.initial_gradients];
+        let single = [
+            &self.record,
+            &self.reset,
+            &self.cells,
+            &self.carry,
+            &self.initial_hidden,
+            &self.initial_cell,
+            &self.ending,
+            &self.starting,
+        ];
+        let values: usize = pairs.iter().flat_map(|pair| pair.iter()).map(|b| b.len()).sum();
+        4 * (values + single.iter().map(|b| b.len()).sum::<usize>())
+    }
+
+    /// The state after each sequence's last step in walking order, `(B, H)` in batch order; for
+    /// an empty sequence the initial state.
+    pub fn final_state(&self, part: StatePart) -> Matrix<'_> {
+        Matrix::new(&self.final_states[index(part)], self.sequences, self.shape.hidden)
+    }
+
+    /// The gradient that arrives at the final state, `(B, H)` in batch order. Zeroed by
+    /// [`super::forward`]; to be filled before [`super::backward`].
+    pub fn final_gradient_mut(&mut self, part: StatePart) -> MatrixMut<'_> {
+        let gradient = &mut self.final_gradients[index(part)];
+        MatrixMut::new(gradient, self.sequences, self.shape.hidden)
+    }
+
+    /// The gradient of the initial state, `(B, H)` in batch order, after [`super::backward`] of
+    /// a call that was given one.
+    pub fn initial_gradient(&self, part: StatePart) -> Matrix<'_> {
+        Matrix::new(&self.initial_gradients[index(part)], self.sequences, self.shape.hidden)
+    }
+
+    pub(super) fn check(&self, shape: &RecurrentShape, layout: &Layout) {
+        assert_eq!(self.shape, *shape, "the workspace is for another shape");
+        assert!(
+            layout.rows() <= self.capacity.rows && layout.sequences() <= self.capacity.sequences,
+            "a batch of {} rows and {} sequences is over the planned {:?}",
+            layout.rows(),
+            layout.sequences(),
+            self.capacity
+        );
+    }
+
+    pub(super) fn final_state_mut(&mut self, part: StatePart) -> MatrixMut<'_> {
+        let state = &mut self.final_states[index(part)];
+        MatrixMut::new(state, self.sequences, self.shape.hidden)
+    }
+
+    /// Offset of the cell states of step `t`.
+    pub(super) fn cell_offset(&self, layout: &Layout, t: usize) -> usize {
+        layout.offset(t) * self.shape.blocks() * LANES
+    }
+}
+
+pub(super) fn index(part: StatePart) -> usize {
+    match part {
+        StatePart::Hidden => 0,
+        StatePart::Cell => 1,
+    }
+}
+
+/// Values of a record for each row.
+pub(super) fn record_width(shape: &RecurrentShape) -> usize {
+    match shape.cell {
+        // One gate: the record is a plain matrix of the gradients of its product.
+        Cell::Elman(_) => stride(shape.hidden),
+        Cell::Lstm | Cell::Gru(Reset::AfterProduct) => shape.blocks() * 4 * LANES,
+        Cell::Gru(Reset::BeforeProduct) => shape.blocks() * 3 * LANES,
+    }
+}
+
+/// Copies row `order[k]` of `from` to row `k` of `to` (batch order to rank order), or zeros.
+pub(super) fn gather_rows(order: &[u32], from: Option<Matrix<'_>>, to: &mut [f32], row: usize) {
+    let Some(from) = from else {
+        to[..order.len() * row].fill(0.0);
+        return;
+    };
+    for (to, &b) in to.chunks_exact_mut(row).zip(order) {
+        to[..from.width()].copy_from_slice(from.row(b as usize));
+        to[from.width()..].fill(0.0);
+    }
+}
+
+/// As [`gather_rows`], into the block layout `[block][rank][16]` of cell states.
+pub(super) fn gather_blocks(order: &[u32], from: Option<Matrix<'_>>, to: &mut [f32], units: usize) {
+    let blocks = units.div_ceil(LANES);
+    to[..blocks * order.len() * LANES].fill(0.0);
+    let Some(from) = from else { return };
+    for (k, &b) in order.iter().enumerate() {
+        for (block, values) in from.row(b as usize).chunks(LANES).enumerate() {
+            to[(block * order.len() + k) * LANES..][..values.len()].copy_from_slice(values);
+        }
+    }
+}
