@@ -1,0 +1,198 @@
+//! The same bits for every number of threads, every instruction set, alone or in any batch, in
+//! one call or step by step; and what hostile values may not do.
+
+mod support;
+
+use sequela_core::Random;
+use sequela_kernels::activation::Activation;
+use sequela_kernels::recurrent::{Cell, Direction, RecurrentShape, Reset, State, step};
+use sequela_kernels::{Context, Isa, Matrix};
+use support::{Case, Outcome, pack_rows};
+
+const CELLS: [Cell; 7] = [
+    Cell::Elman(Activation::Tanh),
+    Cell::Elman(Activation::Relu),
+    Cell::Elman(Activation::Identity),
+    Cell::Elman(Activation::Sigmoid),
+    Cell::Lstm,
+    Cell::Gru(Reset::AfterProduct),
+    Cell::Gru(Reset::BeforeProduct),
+];
+
+fn draw(random: &Random, from: u64, n: usize, scale: f64) -> Vec<f32> {
+    (0..n as u64).map(|i| (scale * random.normal(from + i)) as f32).collect()
+}
+
+fn case(cell: Cell, direction: Direction, lengths: &[usize], inputs: usize, hidden: usize) -> Case {
+    let shape = RecurrentShape { cell, direction, inputs, hidden };
+    let random = Random::new(5, 6);
+    let (b, steps) = (lengths.len(), lengths.iter().copied().max().unwrap_or(0));
+    let rows = shape.gates() * hidden;
+    let mut packed = vec![0.0; shape.packed_len()];
+    let scale = 0.5 / (hidden as f64).sqrt();
+    shape.pack(
+        &sequela_kernels::recurrent::Weights {
+            weight_ih: &draw(&random, 0, rows * inputs, 0.4),
+            weight_hh: &draw(&random, 1 << 20, rows * hidden, scale),
+            bias_ih: &draw(&random, 2 << 20, rows, 0.2),
+            bias_hh: &draw(&random, 3 << 20, rows, 0.2),
+        },
+        &mut packed,
+    );
+    let cells = if shape.has_cell_state() { b * hidden } else { 0 };
+    Case {
+        shape,
+        lengths: lengths.to_vec(),
+        steps,
+        x: draw(&random, 4 << 20, b * steps * inputs, 1.0),
+        packed,
+        h0: draw(&random, 5 << 20, b * hidden, 0.5),
+        c0: draw(&random, 6 << 20, cells, 0.5),
+        gy: draw(&random, 7 << 20, b * steps * hidden, 1.0),
+        ghn: draw(&random, 8 << 20, b * hidden, 1.0),
+        gcn: draw(&random, 9 << 20, cells, 1.0),
+    }
+}
+
+fn bits(outcome: &Outcome) -> Vec<u32> {
+    let parts = [
+        &outcome.y,
+        &outcome.hn,
+        &outcome.cn,
+        &outcome.dx,
+        &outcome.dw,
+        &outcome.dh0,
+        &outcome.dc0,
+    ];
+    parts.into_iter().flatten().map(|v| v.to_bits()).collect()
+}
+
+/// Long enough that four threads are used, with an empty sequence and one of a single step.
+const LENGTHS: [usize; 23] =
+    [30, 1, 17, 0, 29, 30, 8, 22, 5, 30, 11, 2, 19, 28, 3, 30, 14, 9, 26, 7, 21, 16, 12];
+
+#[test]
+fn threads_and_instruction_sets_do_not_change_a_bit() {
+    for cell in CELLS {
+        for direction in [Direction::Forward, Direction::Reverse] {
+            for (inputs, hidden) in [(20, 70), (37, 48)] {
+                let case = case(cell, direction, &LENGTHS, inputs, hidden);
+                let mut first: Option<Vec<u32>> = None;
+                for isa in Isa::all() {
+                    for threads in [1, 2, 3, 4] {
+                        let mut context = Context::with_isa(isa, threads).unwrap();
+                        let found = bits(&case.run(&mut context));
+                        let first = first.get_or_insert_with(|| found.clone());
+                        assert!(*first == found, "{cell:?} {direction:?} {} {threads}", isa.name());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sequence_gives_the_same_alone_as_in_any_batch() {
+    let mut context = Context::new(2).unwrap();
+    for cell in CELLS {
+        for direction in [Direction::Forward, Direction::Reverse] {
+            let all = case(cell, direction, &LENGTHS, 20, 33);
+            let together = all.run(&mut context);
+            for (b, &length) in LENGTHS.iter().enumerate() {
+                let pick = |values: &[f32], n: usize| -> Vec<f32> {
+                    values.get(b * n..(b + 1) * n).unwrap_or_default().to_vec()
+                };
+                let alone = Case {
+                    lengths: vec![length],
+                    x: pick(&all.x, all.steps * 20),
+                    h0: pick(&all.h0, 33),
+                    c0: pick(&all.c0, 33),
+                    gy: pick(&all.gy, all.steps * 33),
+                    ghn: pick(&all.ghn, 33),
+                    gcn: pick(&all.gcn, 33),
+                    ..all.clone()
+                }
+                .run(&mut context);
+                assert_eq!(alone.y, pick(&together.y, all.steps * 33), "{cell:?} y");
+                assert_eq!(alone.hn, pick(&together.hn, 33), "{cell:?} hn");
+                assert_eq!(alone.dx, pick(&together.dx, all.steps * 20), "{cell:?} dx");
+                assert_eq!(alone.dh0, pick(&together.dh0, 33), "{cell:?} dh0");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_gives_the_same_as_the_batch() {
+    let mut context = Context::new(1).unwrap();
+    for cell in CELLS {
+        let case = case(cell, Direction::Forward, &[9, 9, 9], 20, 33);
+        let batch = case.run(&mut context);
+        let mut state = State::new(case.shape, 3);
+        let (h0, c0) = (pack_rows(&case.h0, 33), pack_rows(&case.c0, 33));
+        let cell_state = (!case.c0.is_empty()).then(|| Matrix::new(&c0, 3, 33));
+        state.set(Matrix::new(&h0, 3, 33), cell_state);
+        for t in 0..9 {
+            let x: Vec<f32> =
+                (0..3).flat_map(|b| case.x[(b * 9 + t) * 20..][..20].to_vec()).collect();
+            let x = pack_rows(&x, 20);
+            step(&mut context, case.shape, Matrix::new(&x, 3, 20), &case.packed, &mut state)
+                .unwrap();
+            for b in 0..3 {
+                assert_eq!(state.hidden().row(b), &batch.y[(b * 9 + t) * 33..][..33], "{cell:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_from_zero_gives_the_same_as_a_batch_without_initial_state() {
+    let mut context = Context::new(1).unwrap();
+    for cell in CELLS {
+        let mut case = case(cell, Direction::Forward, &[5], 20, 33);
+        case.h0.clear();
+        case.c0.clear();
+        let batch = case.run(&mut context);
+        let mut state = State::new(case.shape, 1);
+        for t in 0..5 {
+            let x = pack_rows(&case.x[t * 20..][..20], 20);
+            step(&mut context, case.shape, Matrix::new(&x, 1, 20), &case.packed, &mut state)
+                .unwrap();
+            assert_eq!(state.hidden().row(0), &batch.y[t * 33..][..33], "{cell:?}");
+        }
+    }
+}
+
+#[test]
+fn nan_in_one_sequence_stays_there() {
+    let mut context = Context::new(2).unwrap();
+    for cell in CELLS {
+        let clean = case(cell, Direction::Forward, &[6, 6, 6, 6, 6, 6, 6], 20, 33);
+        let mut dirty = clean.clone();
+        dirty.x[2 * 6 * 20 + 3] = f32::NAN;
+        let (clean, dirty) = (clean.run(&mut context), dirty.run(&mut context));
+        for b in 0..7 {
+            let (one, other) = (&clean.y[b * 198..][..198], &dirty.y[b * 198..][..198]);
+            if b != 2 {
+                assert_eq!(one, other, "{cell:?} sequence {b}");
+            } else if cell != Cell::Elman(Activation::Relu) {
+                assert!(other.iter().any(|v| v.is_nan()), "{cell:?} hides a NaN");
+            }
+        }
+    }
+}
+
+#[test]
+fn huge_inputs_saturate_and_vanishing_gradients_end_in_zero() {
+    let mut context = Context::new(1).unwrap();
+    for cell in [Cell::Lstm, Cell::Gru(Reset::AfterProduct), Cell::Gru(Reset::BeforeProduct)] {
+        let mut case = case(cell, Direction::Forward, &[400], 20, 33);
+        case.x.iter_mut().for_each(|x| *x *= 1e30);
+        case.gy.clear();
+        let outcome = case.run(&mut context);
+        assert!(outcome.y.iter().all(|v| v.is_finite() && v.abs() <= 2.0), "{cell:?}");
+        let denormal = |v: &f32| *v != 0.0 && v.abs() < f32::MIN_POSITIVE;
+        assert!(!outcome.dx.iter().any(denormal), "{cell:?}");
+        assert!(outcome.dx.iter().any(|v| *v == 0.0), "{cell:?}");
+    }
+}
