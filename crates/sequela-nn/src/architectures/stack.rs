@@ -1,0 +1,204 @@
+//! A stack of recurrent layers.
+
+use super::configuration;
+use crate::builder::Builder;
+use crate::error::Error;
+use crate::operations::{Concatenate, Dropout, DropoutKind, FinalState, Normalise, Recurrent};
+use crate::param::{Initial, ParamKind, ParamSpec};
+use crate::program::{Param, Value};
+use crate::words::{ActivationWord, ResetWord};
+use sequela_kernels::activation::Activation;
+use sequela_kernels::recurrent::{Cell, Direction, Reset, StatePart};
+use serde::{Deserialize, Serialize};
+
+/// The kind of cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CellKind {
+    /// Elman 1990.
+    Elman,
+    /// Hochreiter and Schmidhuber 1997.
+    #[default]
+    Lstm,
+    /// Cho 2014.
+    Gru,
+}
+
+/// Which ways a layer reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Directions {
+    /// From the first step.
+    #[default]
+    Forward,
+    /// From the first and from each sequence's own last step, side by side.
+    Both,
+}
+
+/// Whether outputs of layers are normalised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormaliseKind {
+    /// They are not.
+    #[default]
+    None,
+    /// By a layer norm.
+    Layer,
+}
+
+/// The settings of a recurrent stack.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stack {
+    /// The cell.
+    pub cell: CellKind,
+    /// f of an Elman cell.
+    #[serde(with = "ActivationWord")]
+    pub activation: Activation,
+    /// Where the reset of a GRU stands.
+    #[serde(with = "ResetWord")]
+    pub reset: Reset,
+    /// Hidden units of a layer and direction, H.
+    pub hidden: usize,
+    /// Layers, L.
+    pub layers: usize,
+    /// Which ways a layer reads.
+    pub directions: Directions,
+    /// Share dropped between layers while training.
+    pub dropout: f32,
+    /// How long a dropout mask lasts.
+    pub dropout_kind: DropoutKind,
+    /// Whether outputs of layers are normalised.
+    pub normalise: NormaliseKind,
+    /// First weights.
+    pub initial: Initial,
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self {
+            cell: CellKind::Lstm,
+            activation: Activation::Tanh,
+            reset: Reset::AfterProduct,
+            hidden: 64,
+            layers: 1,
+            directions: Directions::Forward,
+            dropout: 0.0,
+            dropout_kind: DropoutKind::Element,
+            normalise: NormaliseKind::None,
+            initial: Initial::Keras,
+        }
+    }
+}
+
+/// What a stack leaves: its last layer, before normalisation.
+pub(super) struct Top {
+    /// The recurrent nodes of the last layer, one for each direction.
+    sides: Vec<Value>,
+    normalise: Option<Param>,
+}
+
+impl Stack {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.hidden == 0 || self.layers == 0 {
+            return Err(configuration("hidden, layers", "a size is 0", "use at least 1"));
+        }
+        if self.layers > 64 {
+            return Err(configuration("layers", "more than 64 layers", "use fewer"));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(configuration("dropout", "the rate is not in [0, 1)", "0.2 is usual"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn kernel_cell(&self) -> Cell {
+        match self.cell {
+            CellKind::Elman => Cell::Elman(self.activation),
+            CellKind::Lstm => Cell::Lstm,
+            CellKind::Gru => Cell::Gru(self.reset),
+        }
+    }
+
+    /// The weights of one layer and direction.
+    pub(super) fn layer(
+        &self,
+        builder: &mut Builder,
+        name: &str,
+        inputs: usize,
+        layer: usize,
+        direction: Direction,
+    ) -> Param {
+        let (cell, hidden) = (self.kernel_cell(), self.hidden);
+        builder.param(ParamSpec {
+            name: name.to_owned(),
+            kind: ParamKind::Recurrent { cell, direction, inputs, hidden, layer },
+            initial: self.initial,
+        })
+    }
+
+    /// Stacks the layers on `x`, under this name.
+    pub(super) fn build(&self, builder: &mut Builder, name: &str, x: Value) -> Result<Top, Error> {
+        self.check()?;
+        let mut x = x;
+        let mut top = Top { sides: Vec::new(), normalise: None };
+        for layer in 0..self.layers {
+            if layer > 0 {
+                x = top.steps(builder)?;
+                if self.dropout > 0.0 {
+                    x = builder
+                        .add(Dropout { rate: self.dropout, kind: self.dropout_kind }, &[x])?;
+                }
+            }
+            let inputs = builder.width(x);
+            let sides: &[Direction] = match self.directions {
+                Directions::Forward => &[Direction::Forward],
+                Directions::Both => &[Direction::Forward, Direction::Reverse],
+            };
+            top.sides.clear();
+            for &direction in sides {
+                let param = self.layer(builder, name, inputs, layer, direction);
+                top.sides.push(builder.add(Recurrent { param }, &[x])?);
+            }
+            top.normalise = match self.normalise {
+                NormaliseKind::None => None,
+                NormaliseKind::Layer => {
+                    let width = self.hidden * sides.len();
+                    Some(builder.param(ParamSpec {
+                        name: format!("{name}.norm_l{layer}"),
+                        kind: ParamKind::Normalise { width },
+                        initial: self.initial,
+                    }))
+                }
+            };
+        }
+        Ok(top)
+    }
+}
+
+impl Top {
+    /// The outputs at every step.
+    pub(super) fn steps(&self, builder: &mut Builder) -> Result<Value, Error> {
+        self.finish(builder, &self.sides)
+    }
+
+    /// The outputs after the last step of each direction.
+    pub(super) fn last(&self, builder: &mut Builder) -> Result<Value, Error> {
+        let mut states = Vec::new();
+        for &side in &self.sides {
+            states.push(builder.add(FinalState { part: StatePart::Hidden }, &[side])?);
+        }
+        self.finish(builder, &states)
+    }
+
+    fn finish(&self, builder: &mut Builder, sides: &[Value]) -> Result<Value, Error> {
+        let value = match sides {
+            [one] => *one,
+            several => builder.add(Concatenate {}, several)?,
+        };
+        match self.normalise {
+            Some(param) => builder.add(Normalise { param, epsilon: 1e-5 }, &[value]),
+            None => Ok(value),
+        }
+    }
+}

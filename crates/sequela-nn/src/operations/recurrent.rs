@@ -1,0 +1,234 @@
+//! A recurrent layer of one direction.
+
+use crate::error::Error;
+use crate::operation::{
+    Backward, Form, Forward, Operation, Parts, Reads, Route, Streams, Values, pass,
+};
+use crate::param::ParamKind;
+use crate::program::{Param, Rows, Value};
+use crate::reference::{Finals, ReferenceCall, Table};
+use crate::state::{BatchState, NodeState};
+use sequela_kernels::recurrent::{self, Direction, Initial, StatePart};
+use sequela_kernels::reference::{CellWeights, run};
+use serde::{Deserialize, Serialize};
+
+/// An Elman, LSTM or GRU layer. Inputs: x, then the initial h and c, `(B, H)` in batch order, if
+/// they are not zero.
+///
+/// Over [`Rows::Steps`] it runs along each sequence; over [`Rows::Sequences`] it takes one step
+/// from the states it is given, which is how decoders are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recurrent {
+    /// A [`ParamKind::Recurrent`].
+    pub param: Param,
+}
+
+impl Operation for Recurrent {
+    fn name(&self) -> &'static str {
+        "recurrent"
+    }
+
+    fn check(&self, parts: &Parts<'_>, _inputs: &[Value], forms: &[Form]) -> Result<Form, String> {
+        let shape =
+            parts.params[self.param.index()].recurrent().ok_or("is not given recurrent weights")?;
+        let (x, states) = forms.split_first().ok_or("takes x and perhaps initial states")?;
+        let most = if shape.has_cell_state() { 2 } else { 1 };
+        if states.len() > most {
+            return Err(format!("takes x and at most {most} initial states"));
+        }
+        if x.width != shape.inputs {
+            return Err(format!("takes rows of {}, not of {}", shape.inputs, x.width));
+        }
+        let state = Form { rows: Rows::Sequences, width: shape.hidden };
+        if let Some(other) = states.iter().find(|form| **form != state) {
+            return Err(format!("the initial state is {other:?}, not {state:?}"));
+        }
+        Ok(Form { rows: x.rows, width: shape.hidden })
+    }
+
+    fn param(&self) -> Option<Param> {
+        Some(self.param)
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::InputsAndOutput
+    }
+
+    fn streams(&self, parts: &Parts<'_>) -> Streams {
+        let spec = &parts.params[self.param.index()];
+        match spec.kind {
+            ParamKind::Recurrent { direction: Direction::Reverse, .. } => {
+                Streams::No("a reverse layer starts at the last step")
+            }
+            _ => Streams::Yes,
+        }
+    }
+
+    fn forward(&self, call: &mut Forward<'_>) -> Result<(), Error> {
+        let Some(shape) = call.params.spec(self.param).recurrent() else { return Ok(()) };
+        let (x, weights) = (call.input(0), call.params.packed(self.param));
+        let layout = call.layout(call.rows);
+        let values = call.values;
+        let given = |k: usize| call.inputs.get(k).map(|&value| values.get(value));
+        match &mut call.states[call.node] {
+            NodeState::Batch(state) => {
+                let BatchState { workspace, carried } = &mut **state;
+                let carried = carried.as_ref().filter(|c| c.sequences == layout.sequences());
+                let initial = Initial {
+                    hidden: given(1).or_else(|| carried.and_then(|c| c.hidden())),
+                    cell: given(2).or_else(|| carried.and_then(|c| c.cell())),
+                };
+                let forward = recurrent::Forward { layout, x, initial, weights };
+                recurrent::forward(
+                    call.context,
+                    shape,
+                    forward,
+                    workspace,
+                    call.output.reborrow(),
+                )?;
+            }
+            NodeState::Stream(state) => {
+                recurrent::step(call.context, shape, x, weights, state)?;
+                let h = state.hidden();
+                call.output.data_mut().copy_from_slice(h.data());
+            }
+            NodeState::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn backward(&self, call: &mut Backward<'_>) -> Result<(), Error> {
+        let Some(shape) = call.params.spec(self.param).recurrent() else { return Ok(()) };
+        let NodeState::Batch(mut state) = std::mem::take(&mut call.states[call.node]) else {
+            return Ok(());
+        };
+        let mut dx = call.open(0);
+        let values = Values { nodes: call.nodes, buffers: call.buffers, batch: call.batch };
+        let given = |k: usize| call.inputs.get(k).map(|&value| values.get(value));
+        let layout = call.batch.layout_of(call.rows);
+        let BatchState { workspace, carried } = &mut *state;
+        let carried = carried.as_ref().filter(|c| c.sequences == layout.sequences());
+        let backward = recurrent::Backward {
+            forward: recurrent::Forward {
+                layout,
+                x: values.get(call.inputs[0]),
+                initial: Initial {
+                    hidden: given(1).or_else(|| carried.and_then(|c| c.hidden())),
+                    cell: given(2).or_else(|| carried.and_then(|c| c.cell())),
+                },
+                weights: call.params.packed(self.param),
+            },
+            y: values.get(Value(u32::try_from(call.node).unwrap_or(u32::MAX))),
+            dy: call.dy,
+            transposed: &call.transposed[self.param.index()],
+        };
+        let out = dx.as_mut().map(|dx| {
+            let write = dx.write;
+            (dx.matrix(), write)
+        });
+        let gradient = call.gradients.as_mut().map(|gradients| gradients.packed_mut(self.param));
+        let result = recurrent::backward(
+            call.context,
+            shape,
+            backward,
+            workspace,
+            out,
+            gradient.unwrap_or(&mut []),
+        );
+        if let Some(dx) = dx {
+            call.close(dx);
+        }
+        for (k, part) in [(1, StatePart::Hidden), (2, StatePart::Cell)] {
+            if let Some(mut opened) = call.open(k) {
+                let gradient = state.workspace.initial_gradient(part);
+                pass(opened.write, gradient.data(), opened.data_mut());
+                call.close(opened);
+            }
+        }
+        call.states[call.node] = NodeState::Batch(state);
+        Ok(result?)
+    }
+
+    fn reference<'t>(&self, call: &mut ReferenceCall<'_, 't>) -> Table<'t> {
+        let Some(shape) = call.program.params()[self.param.index()].recurrent() else {
+            return call.input(0).clone();
+        };
+        let tensors = call.param(self.param);
+        let weights = CellWeights {
+            weight_ih: &tensors[0],
+            weight_hh: &tensors[1],
+            bias_ih: &tensors[2],
+            bias_hh: &tensors[3],
+        };
+        let tape = call.tape;
+        let mut finals = Finals::default();
+        let mut out = Table::default();
+        for (b, sequence) in call.input(0).rows.iter().enumerate() {
+            let state = |k: usize| {
+                let given =
+                    call.inputs.get(k).map(|value| call.tables[value.index()].rows[b][0].clone());
+                given.unwrap_or_else(|| tape.vars(&vec![0.0; shape.hidden]))
+            };
+            let mut xs = sequence.clone();
+            if shape.direction == Direction::Reverse {
+                xs.reverse();
+            }
+            let mut trace = run(shape.cell, weights, &xs, &state(1), &state(2));
+            if shape.direction == Direction::Reverse {
+                trace.hidden.reverse();
+            }
+            out.rows.push(trace.hidden);
+            finals.hidden.push(trace.last_hidden);
+            finals.cell.push(trace.last_cell);
+        }
+        call.finals[call.node] = finals;
+        out
+    }
+}
+
+/// Whether `value` is the output of a recurrent node that runs forward: then its value at the
+/// last step is the final state.
+pub(crate) fn is_forward_recurrent(parts: &Parts<'_>, value: Value) -> bool {
+    let crate::Op::Recurrent(op) = &parts.nodes[value.index()].op else { return false };
+    let kind = parts.params[op.param.index()].kind;
+    matches!(kind, ParamKind::Recurrent { direction: Direction::Forward, .. })
+}
+
+/// The route of the gradient of a final state.
+pub(crate) fn final_route(part: StatePart) -> Route {
+    match part {
+        StatePart::Hidden => Route::FinalHidden,
+        StatePart::Cell => Route::FinalCell,
+    }
+}
+
+/// Copies a final state of the recurrent node `from` to the output.
+pub(crate) fn copy_final_state(call: &mut Forward<'_>, from: Value, part: StatePart) {
+    match &call.states[from.index()] {
+        NodeState::Batch(state) => {
+            let state = state.workspace.final_state(part);
+            call.output.data_mut().copy_from_slice(state.data());
+        }
+        NodeState::Stream(state) => match part {
+            StatePart::Hidden => call.output.data_mut().copy_from_slice(state.hidden().data()),
+            StatePart::Cell => {
+                for b in 0..call.output.rows() {
+                    for (unit, value) in call.output.row_mut(b).iter_mut().enumerate() {
+                        *value = state.cell(b, unit);
+                    }
+                }
+            }
+        },
+        NodeState::Nothing => {}
+    }
+}
+
+/// Hands the gradient of a final state to the recurrent node `to`.
+pub(crate) fn pass_final_gradient(call: &mut Backward<'_>, to: Value, part: StatePart) {
+    let write = call.nodes[call.node].passes[0];
+    let (Some(dy), Some(write)) = (call.dy, write) else { return };
+    if let NodeState::Batch(state) = &mut call.states[to.index()] {
+        pass(write, dy.data(), state.workspace.final_gradient_mut(part).data_mut());
+    }
+}

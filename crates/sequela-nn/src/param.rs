@@ -1,0 +1,296 @@
+//! What a parameter is: its shape, its names outside, its packed form inside.
+
+use crate::error::Error;
+use crate::limits;
+use crate::words::{BiasWord, CellWord, DirectionWord};
+use sequela_core::Location;
+use sequela_kernels::activation::Activation;
+use sequela_kernels::linear::{Bias, LinearShape};
+use sequela_kernels::recurrent::{Cell, Direction, RecurrentShape, Reset, Weights, WeightsMut};
+use sequela_kernels::stride;
+use serde::{Deserialize, Serialize};
+
+/// The weights of one layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParamSpec {
+    /// Its name, the first part of the names of its tensors.
+    pub name: String,
+    /// Its shape.
+    pub kind: ParamKind,
+    /// How it is initialised.
+    pub initial: Initial,
+}
+
+/// The shape of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ParamKind {
+    /// `NAME.weight (outputs, inputs)` and `NAME.bias (outputs)`.
+    Linear {
+        /// Values of an input row.
+        inputs: usize,
+        /// Values of an output row.
+        outputs: usize,
+        /// Whether there is a bias.
+        #[serde(with = "BiasWord")]
+        bias: Bias,
+    },
+    /// `NAME.weight_ih_lN (G*H, F)`, `NAME.weight_hh_lN (G*H, H)`, `NAME.bias_ih_lN`,
+    /// `NAME.bias_hh_lN (G*H)`, with `_reverse` behind for the reverse direction.
+    Recurrent {
+        /// The equations.
+        #[serde(with = "CellWord")]
+        cell: Cell,
+        /// Whether it runs from the first step or from each sequence's own last one.
+        #[serde(with = "DirectionWord")]
+        direction: Direction,
+        /// F.
+        inputs: usize,
+        /// H.
+        hidden: usize,
+        /// The N of the names.
+        layer: usize,
+    },
+    /// `NAME.weight (rows, width)`: one row for each symbol.
+    Table {
+        /// Symbols.
+        rows: usize,
+        /// Values of each.
+        width: usize,
+    },
+    /// `NAME.weight (width)` and `NAME.bias (width)` of a layer norm.
+    Normalise {
+        /// Values of a row.
+        width: usize,
+    },
+}
+
+/// How a parameter is initialised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Initial {
+    /// Keras's defaults: glorot uniform, orthogonal recurrent weights, biases 0, forget bias 1.
+    #[default]
+    Keras,
+    /// PyTorch's defaults: uniform within 1 / sqrt(H), or 1 / sqrt(inputs) for a linear layer.
+    PyTorch,
+    /// Recurrent weights are the identity (Le 2015, arXiv 1504.00941), for ReLU Elman cells;
+    /// input weights normal with deviation 0.001. Other kinds as [`Initial::Keras`].
+    IdentityRecurrent,
+    /// Zeros.
+    Zeros,
+}
+
+/// Name and shape of one tensor of a parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Name, as PyTorch has it.
+    pub name: String,
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+}
+
+impl TensorSpec {
+    /// Numbers in the tensor.
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+impl ParamSpec {
+    /// The tensors that the parameter is made of, in the order of `pack` and `unpack`.
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        let spec = |part: String, shape: Vec<usize>| TensorSpec {
+            name: format!("{}.{part}", self.name),
+            shape,
+        };
+        match self.kind {
+            ParamKind::Linear { inputs, outputs, bias } => {
+                let mut tensors = vec![spec("weight".into(), vec![outputs, inputs])];
+                if bias == Bias::Trained {
+                    tensors.push(spec("bias".into(), vec![outputs]));
+                }
+                tensors
+            }
+            ParamKind::Recurrent { direction, inputs, hidden, layer, .. } => {
+                let rows = self.gates() * hidden;
+                let side = if direction == Direction::Reverse { "_reverse" } else { "" };
+                vec![
+                    spec(format!("weight_ih_l{layer}{side}"), vec![rows, inputs]),
+                    spec(format!("weight_hh_l{layer}{side}"), vec![rows, hidden]),
+                    spec(format!("bias_ih_l{layer}{side}"), vec![rows]),
+                    spec(format!("bias_hh_l{layer}{side}"), vec![rows]),
+                ]
+            }
+            ParamKind::Table { rows, width } => vec![spec("weight".into(), vec![rows, width])],
+            ParamKind::Normalise { width } => {
+                vec![spec("weight".into(), vec![width]), spec("bias".into(), vec![width])]
+            }
+        }
+    }
+
+    /// Numbers that are trained: one bias where PyTorch has two, except for the GRU's b_hn.
+    pub fn count(&self) -> usize {
+        match self.kind {
+            ParamKind::Linear { inputs, outputs, bias } => {
+                (inputs + usize::from(bias == Bias::Trained)) * outputs
+            }
+            ParamKind::Recurrent { cell, inputs, hidden, .. } => {
+                let extra = if cell == Cell::Gru(Reset::AfterProduct) { hidden } else { 0 };
+                self.gates() * hidden * (inputs + hidden + 1) + extra
+            }
+            ParamKind::Table { rows, width } => rows * width,
+            ParamKind::Normalise { width } => 2 * width,
+        }
+    }
+
+    /// The shape, if it is a linear layer.
+    pub(crate) fn linear(&self) -> Option<LinearShape> {
+        match self.kind {
+            ParamKind::Linear { inputs, outputs, bias } => {
+                Some(LinearShape { inputs, outputs, bias })
+            }
+            _ => None,
+        }
+    }
+
+    /// The shape, if it is a recurrent layer.
+    pub(crate) fn recurrent(&self) -> Option<RecurrentShape> {
+        match self.kind {
+            ParamKind::Recurrent { cell, direction, inputs, hidden, .. } => {
+                Some(RecurrentShape { cell, direction, inputs, hidden })
+            }
+            _ => None,
+        }
+    }
+
+    fn gates(&self) -> usize {
+        self.recurrent().map_or(1, |shape| shape.gates())
+    }
+
+    /// Length of the packed form, a multiple of 16.
+    pub(crate) fn packed_len(&self) -> usize {
+        let length = match self.kind {
+            ParamKind::Linear { .. } => self.linear().map_or(0, |shape| shape.packed_len()),
+            ParamKind::Recurrent { .. } => self.recurrent().map_or(0, |shape| shape.packed_len()),
+            ParamKind::Table { rows, width } => rows * stride(width),
+            ParamKind::Normalise { width } => 2 * stride(width),
+        };
+        length.next_multiple_of(16)
+    }
+
+    /// Length of the transposed weights that backward needs.
+    pub(crate) fn transposed_len(&self) -> usize {
+        match self.kind {
+            ParamKind::Linear { .. } => self.linear().map_or(0, |shape| shape.transposed_len()),
+            ParamKind::Recurrent { .. } => {
+                self.recurrent().map_or(0, |shape| shape.transposed_len())
+            }
+            ParamKind::Table { .. } | ParamKind::Normalise { .. } => 0,
+        }
+    }
+
+    /// Refuses impossible sizes; the numbers of the parameter.
+    pub(crate) fn check(&self) -> Result<usize, Error> {
+        let location = || Location::default().field(&self.name);
+        let sizes: &[(&'static str, usize, usize)] = match self.kind {
+            ParamKind::Linear { inputs, outputs, .. } => {
+                &[("inputs", inputs, limits::WIDTH), ("outputs", outputs, limits::WIDTH)]
+            }
+            ParamKind::Recurrent { inputs, hidden, .. } => {
+                &[("inputs", inputs, limits::WIDTH), ("hidden", hidden, limits::WIDTH)]
+            }
+            ParamKind::Table { rows, width } => {
+                &[("rows", rows, limits::VOCABULARY), ("width", width, limits::WIDTH)]
+            }
+            ParamKind::Normalise { width } => &[("width", width, limits::WIDTH)],
+        };
+        for &(what, size, limit) in sizes {
+            limits::check(&self.name, what, size, limit)?;
+            if size == 0 {
+                return Err(Error::Configuration {
+                    location: location(),
+                    what: format!("{what} is 0"),
+                    hint: "every layer needs at least one value in and out",
+                });
+            }
+        }
+        if let ParamKind::Recurrent { cell, .. } = self.kind {
+            let fits = matches!(cell, Cell::Elman(Activation::Relu | Activation::Identity));
+            if self.initial == Initial::IdentityRecurrent && !fits {
+                return Err(Error::Configuration {
+                    location: location(),
+                    what: "identity initialisation of a cell that is not an Elman cell with relu"
+                        .into(),
+                    hint: "use keras or py_torch",
+                });
+            }
+            if matches!(cell, Cell::Elman(Activation::Softplus)) {
+                return Err(Error::Configuration {
+                    location: location(),
+                    what: "an Elman cell with softplus".into(),
+                    hint: "use tanh, relu, sigmoid or identity",
+                });
+            }
+        }
+        Ok(self.tensors().iter().fold(0_usize, |sum, tensor| sum.saturating_add(tensor.count())))
+    }
+
+    /// Packs tensors given in the order of [`ParamSpec::tensors`], each of the right length.
+    pub(crate) fn pack(&self, tensors: &[&[f32]], packed: &mut [f32]) {
+        match self.kind {
+            ParamKind::Linear { .. } => {
+                if let Some(shape) = self.linear() {
+                    shape.pack(tensors[0], tensors.get(1).copied().unwrap_or(&[]), packed);
+                }
+            }
+            ParamKind::Recurrent { .. } => {
+                if let Some(shape) = self.recurrent() {
+                    let weights = Weights {
+                        weight_ih: tensors[0],
+                        weight_hh: tensors[1],
+                        bias_ih: tensors[2],
+                        bias_hh: tensors[3],
+                    };
+                    shape.pack(&weights, packed);
+                }
+            }
+            ParamKind::Table { width, .. } | ParamKind::Normalise { width } => {
+                packed.fill(0.0);
+                let from = tensors.iter().flat_map(|tensor| tensor.chunks_exact(width));
+                for (to, from) in packed.chunks_exact_mut(stride(width)).zip(from) {
+                    to[..width].copy_from_slice(from);
+                }
+            }
+        }
+    }
+
+    /// The tensors of a packed form, in the order of [`ParamSpec::tensors`].
+    pub(crate) fn unpack(&self, packed: &[f32]) -> Vec<Vec<f32>> {
+        let mut tensors: Vec<Vec<f32>> =
+            self.tensors().iter().map(|tensor| vec![0.0; tensor.count()]).collect();
+        match (self.kind, tensors.as_mut_slice()) {
+            (ParamKind::Linear { .. }, [weight, rest @ ..]) => {
+                let bias = rest.first_mut().map_or(&mut [][..], |bias| bias.as_mut_slice());
+                if let Some(shape) = self.linear() {
+                    shape.unpack(packed, weight, bias);
+                }
+            }
+            (ParamKind::Recurrent { .. }, [weight_ih, weight_hh, bias_ih, bias_hh]) => {
+                if let Some(shape) = self.recurrent() {
+                    let mut weights = WeightsMut { weight_ih, weight_hh, bias_ih, bias_hh };
+                    shape.unpack(packed, &mut weights);
+                }
+            }
+            (ParamKind::Table { width, .. } | ParamKind::Normalise { width }, tensors) => {
+                let to = tensors.iter_mut().flat_map(|tensor| tensor.chunks_exact_mut(width));
+                for (to, from) in to.zip(packed.chunks_exact(stride(width))) {
+                    to.copy_from_slice(&from[..width]);
+                }
+            }
+            _ => {}
+        }
+        tensors
+    }
+}

@@ -1,0 +1,522 @@
+//! Runs programs on the processor: forward, losses, backward.
+
+use crate::batch::Batch;
+use crate::error::Error;
+use crate::loss::{Evaluated, Operands};
+use crate::operation::{Backward, Forward, Opened, Values};
+use crate::parameters::{Gradients, Parameters};
+use crate::plan::{Capacity, Keep, Phase, Place, Plan};
+use crate::program::{InputId, Program, Rows, Scalar, Value};
+use crate::state::{BatchState, Carried, NodeState};
+use crate::{Op, limits};
+use sequela_core::Location;
+use sequela_kernels::linear;
+use sequela_kernels::recurrent::{self, Direction, State, StatePart, Workspace};
+use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, stride};
+
+/// A program with the memory that batches within one capacity need.
+///
+/// **Determinism** the same bits for any number of threads and any instruction set, and for a
+/// sequence alone or in any batch. **Cost** after the first call nothing is allocated.
+///
+/// # Example
+/// ```
+/// use sequela_kernels::{Context, linear::Bias};
+/// use sequela_nn::{
+///     Batch, Builder, Capacity, Initial, Keep, Linear, ParamKind, ParamSpec, Parameters, Rows, Runner,
+/// };
+/// let mut builder = Builder::new();
+/// let x = builder.input("x", Rows::Sequences, 2)?;
+/// let kind = ParamKind::Linear { inputs: 2, outputs: 1, bias: Bias::Trained };
+/// let head = builder.param(ParamSpec { name: "head".into(), kind, initial: Initial::Zeros });
+/// let y = builder.add(Linear { param: head }, &[x])?;
+/// builder.output("y", y);
+/// let program = builder.finish()?;
+///
+/// let capacity = Capacity::uniform(&program, 4, 0);
+/// let mut runner = Runner::new(&program, &capacity, &Keep::Nothing)?;
+/// let parameters = Parameters::new(&program, 1)?;
+/// let mut batch = Batch::new(&program, &capacity)?;
+/// batch.set_sequences(1)?;
+/// batch.write(program.input("x").unwrap(), 0, &[1.0, 2.0])?;
+/// runner.forward(&mut Context::new(1)?, &parameters, &batch)?;
+/// assert_eq!(runner.value(y, &batch).row(0), [0.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Runner {
+    program: Program,
+    plan: Plan,
+    buffers: Vec<Buffer>,
+    states: Vec<NodeState>,
+    transposed: Vec<Buffer>,
+    /// Version of the parameters that `transposed` is of.
+    version: u64,
+    /// Inputs that have to be written before forward, and before losses.
+    needed: [Vec<InputId>; 2],
+    losses: Vec<f64>,
+    weights: Vec<f64>,
+    progress: Progress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Nothing,
+    /// Outputs are there, but what losses compare them with was not written.
+    Predicted,
+    /// Everything that losses need is there.
+    Ready,
+    /// Gradients of the losses are there.
+    Judged,
+}
+
+/// How recurrent nodes over steps run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recurrence {
+    WholeSequences,
+    StepByStep,
+}
+
+impl Runner {
+    /// Plans a program and takes the memory for it.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] or [`Error::Batch`] where the capacity does not fit.
+    pub fn new(program: &Program, capacity: &Capacity, keep: &Keep) -> Result<Self, Error> {
+        Self::with_recurrence(program, capacity, keep, Recurrence::WholeSequences)
+    }
+
+    pub(crate) fn with_recurrence(
+        program: &Program,
+        capacity: &Capacity,
+        keep: &Keep,
+        recurrence: Recurrence,
+    ) -> Result<Self, Error> {
+        let plan = Plan::new(program, capacity, keep)?;
+        let states = states(program, &plan, capacity, recurrence)?;
+        let transposed = program
+            .params()
+            .iter()
+            .zip(&plan.transposed)
+            .map(|(spec, needed)| Buffer::new(if *needed { spec.transposed_len() } else { 0 }));
+        let needed = [Phase::Forward, Phase::Loss].map(|phase| needed(program, &plan, phase));
+        Ok(Self {
+            buffers: plan.slots.iter().map(|&size| Buffer::new(size)).collect(),
+            states,
+            transposed: transposed.collect(),
+            version: 0,
+            needed,
+            losses: vec![0.0; program.losses().len()],
+            weights: vec![0.0; program.losses().len()],
+            progress: Progress::Nothing,
+            program: program.clone(),
+            plan,
+        })
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Bytes of values, gradients, workspaces and transposed weights.
+    pub fn bytes(&self) -> u64 {
+        let buffers = self.buffers.iter().chain(&self.transposed).map(|buffer| buffer.len() * 4);
+        let states = self.states.iter().map(|state| match state {
+            NodeState::Batch(state) => state.workspace.bytes(),
+            NodeState::Nothing | NodeState::Stream(_) => 0,
+        });
+        buffers.chain(states).sum::<usize>() as u64
+    }
+
+    /// Computes the outputs, and what the losses need if their inputs were written too.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] for an input that was not written or layouts of different numbers of
+    /// sequences, [`Error::Kernel`] where a worker broke.
+    pub fn forward(
+        &mut self,
+        context: &mut Context,
+        parameters: &Parameters,
+        batch: &Batch,
+    ) -> Result<(), Error> {
+        self.progress = Progress::Nothing;
+        batch.check_layouts()?;
+        for &input in &self.needed[0] {
+            batch.check_fresh(input)?;
+        }
+        let ready = self.needed[1].iter().all(|&input| batch.check_fresh(input).is_ok());
+        let count = if ready { self.plan.schedule.len() } else { self.plan.forward };
+        for at in 0..count {
+            self.run_node(self.plan.schedule[at], context, parameters, batch)?;
+        }
+        self.progress = if ready { Progress::Ready } else { Progress::Predicted };
+        Ok(())
+    }
+
+    fn run_node(
+        &mut self,
+        index: usize,
+        context: &mut Context,
+        parameters: &Parameters,
+        batch: &Batch,
+    ) -> Result<(), Error> {
+        let planned = &self.plan.nodes[index];
+        let Place::Slot(slot) = planned.place else { return Ok(()) };
+        let node = &self.program.nodes()[index];
+        let mut buffer = std::mem::take(&mut self.buffers[slot]);
+        let mut call = Forward {
+            context,
+            parts: self.program.parts(),
+            node: index,
+            rows: planned.rows,
+            inputs: &node.inputs,
+            values: Values { nodes: &self.plan.nodes, buffers: &self.buffers, batch },
+            params: parameters,
+            states: &mut self.states,
+            output: MatrixMut::new(&mut buffer, batch.rows(planned.rows), planned.width),
+        };
+        let result = node.op.operation().forward(&mut call);
+        self.buffers[slot] = buffer;
+        result
+    }
+
+    /// The program's loss: the sum of all terms times their scales; leaves their gradients.
+    ///
+    /// # Errors
+    /// [`Error::Order`] without a forward pass before it, [`Error::Batch`] where targets or
+    /// weights were not written or a class is unknown.
+    pub fn loss(&mut self, batch: &Batch) -> Result<f64, Error> {
+        match self.progress {
+            Progress::Ready | Progress::Judged => {}
+            Progress::Nothing => return Err(order("loss", "a forward pass has to come first")),
+            Progress::Predicted => {
+                for &input in &self.needed[1] {
+                    batch.check_fresh(input)?;
+                }
+                return Err(order("loss", "the targets were written after the forward pass"));
+            }
+        }
+        let mut total = 0.0;
+        for index in 0..self.losses.len() {
+            let scale = match self.program.losses()[index].scale {
+                Scalar::Fixed(scale) => scale,
+                Scalar::Input(scalar) => batch.scalar(scalar),
+            };
+            let evaluated = self.evaluate(index, f64::from(scale), batch)?;
+            self.losses[index] = evaluated.loss;
+            self.weights[index] = evaluated.weight;
+            total += f64::from(scale) * evaluated.loss;
+        }
+        self.progress = Progress::Judged;
+        Ok(total)
+    }
+
+    fn evaluate(&mut self, index: usize, scale: f64, batch: &Batch) -> Result<Evaluated, Error> {
+        let term = &self.program.losses()[index];
+        let slot = self.plan.nodes[term.prediction.index()].gradient;
+        let mut opened = match (self.plan.losses[index], slot) {
+            (Some(write), Some(slot)) => {
+                let planned = &self.plan.nodes[term.prediction.index()];
+                let form = (batch.rows(planned.rows), planned.width);
+                Some(Opened::take(&mut self.buffers, slot, form, write))
+            }
+            _ => None,
+        };
+        let values = Values { nodes: &self.plan.nodes, buffers: &self.buffers, batch };
+        let operands = Operands {
+            prediction: values.get(term.prediction),
+            target: values.get(term.target),
+            weight: term.weight.map(|weight| values.get(weight)),
+        };
+        let weight = term.kind.weigh(&operands);
+        let divisor = match weight {
+            Ok(weight) if term.kind.is_mean() => weight,
+            _ => 1.0,
+        };
+        // Nothing to learn from: neither a loss nor a gradient.
+        let over = if divisor == 0.0 { 0.0 } else { 1.0 / divisor };
+        let mut sum = 0.0;
+        if weight.is_ok() {
+            match &mut opened {
+                Some(opened) => opened.rows_mut(|row, gradient| {
+                    sum += term.kind.row(&operands, row, scale * over, gradient);
+                }),
+                None => {
+                    for row in 0..operands.prediction.rows() {
+                        sum += term.kind.row(&operands, row, 0.0, &mut []);
+                    }
+                }
+            }
+        }
+        if let Some(opened) = opened {
+            opened.put_back(&mut self.buffers);
+        }
+        Ok(Evaluated { loss: sum * over, weight: weight? })
+    }
+
+    /// Each term of the loss, before its scale.
+    pub fn losses(&self) -> &[f64] {
+        &self.losses
+    }
+
+    /// The sum of the weights of each term: what to weigh by when losses of batches are averaged.
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// Adds the gradients of the loss to `gradients`, and leaves those of wanted values.
+    ///
+    /// # Errors
+    /// [`Error::Order`] without a loss before it, [`Error::Kernel`] where a worker broke.
+    pub fn backward(
+        &mut self,
+        context: &mut Context,
+        parameters: &Parameters,
+        batch: &Batch,
+        gradients: &mut Gradients,
+    ) -> Result<(), Error> {
+        if self.progress != Progress::Judged {
+            return Err(order("backward", "a forward pass and a loss have to come first"));
+        }
+        self.progress = Progress::Nothing;
+        self.transpose(context, parameters);
+        for at in (0..self.plan.schedule.len()).rev() {
+            let index = self.plan.schedule[at];
+            let planned = &self.plan.nodes[index];
+            if !planned.backward {
+                continue;
+            }
+            let node = &self.program.nodes()[index];
+            let dy_buffer =
+                planned.gradient.map(|slot| (slot, std::mem::take(&mut self.buffers[slot])));
+            let rows = batch.rows(planned.rows);
+            let mut call = Backward {
+                context,
+                parts: self.program.parts(),
+                node: index,
+                rows: planned.rows,
+                inputs: &node.inputs,
+                nodes: &self.plan.nodes,
+                buffers: &mut self.buffers,
+                batch,
+                params: parameters,
+                transposed: &self.transposed,
+                states: &mut self.states,
+                gradients: self.plan.parameters.then_some(&mut *gradients),
+                dy: dy_buffer.as_ref().map(|(_, buffer)| Matrix::new(buffer, rows, planned.width)),
+            };
+            let result = node.op.operation().backward(&mut call);
+            if let Some((slot, buffer)) = dy_buffer {
+                self.buffers[slot] = buffer;
+            }
+            result?;
+        }
+        Ok(())
+    }
+
+    /// Brings the transposed weights up to date.
+    fn transpose(&mut self, context: &Context, parameters: &Parameters) {
+        if self.version == parameters.version() {
+            return;
+        }
+        let needed = self.transposed.iter_mut().zip(&self.plan.transposed);
+        for ((buffer, needed), (param, spec)) in needed.zip((0..).zip(parameters.specs())) {
+            if !needed {
+                continue;
+            }
+            let packed = parameters.packed(crate::program::Param(param));
+            if let Some(shape) = spec.linear() {
+                linear::transpose(context, shape, packed, buffer);
+            } else if let Some(shape) = spec.recurrent() {
+                recurrent::transpose(context, shape, packed, buffer);
+            }
+        }
+        self.version = parameters.version();
+    }
+
+    /// One whole pass: clears `gradients`, then forward, loss and backward. The loss.
+    ///
+    /// # Errors
+    /// What the three return.
+    pub fn train(
+        &mut self,
+        context: &mut Context,
+        parameters: &Parameters,
+        batch: &Batch,
+        gradients: &mut Gradients,
+    ) -> Result<f64, Error> {
+        self.forward(context, parameters, batch)?;
+        let loss = self.loss(batch)?;
+        gradients.clear();
+        self.backward(context, parameters, batch, gradients)?;
+        Ok(loss)
+    }
+
+    /// A value after a forward pass: an output, an input, or a wanted value. Others may have
+    /// been overwritten since.
+    ///
+    /// # Panics
+    /// If the value is not computed by this plan.
+    pub fn value<'a>(&'a self, value: Value, batch: &'a Batch) -> Matrix<'a> {
+        Values { nodes: &self.plan.nodes, buffers: &self.buffers, batch }.get(value)
+    }
+
+    /// The gradient of a wanted value after a backward pass; none where the loss does not depend
+    /// on it.
+    pub fn gradient<'a>(&'a self, value: Value, batch: &Batch) -> Option<Matrix<'a>> {
+        let planned = &self.plan.nodes[value.index()];
+        let slot = planned.gradient?;
+        Some(Matrix::new(&self.buffers[slot], batch.rows(planned.rows), planned.width))
+    }
+
+    /// Replaces `out` by the rows of sequence `b` of a value, in time order.
+    ///
+    /// # Panics
+    /// If the value is not computed by this plan, or there is no such sequence.
+    pub fn read(&self, value: Value, batch: &Batch, b: usize, out: &mut Vec<f32>) {
+        out.clear();
+        let matrix = self.value(value, batch);
+        match self.program.node(value).rows {
+            Rows::Sequences => out.extend_from_slice(matrix.row(b)),
+            Rows::Steps(layout) => {
+                let rank = batch.ranks(layout)[b] as usize;
+                let layout = batch.layout(layout);
+                for t in 0..layout.lengths()[rank] as usize {
+                    out.extend_from_slice(matrix.row(layout.row(t, rank)));
+                }
+            }
+        }
+    }
+
+    /// Makes the final states of the last forward pass the initial ones of the next, for
+    /// truncated training: each sequence has to keep its place in the batch. The gradient stops
+    /// there.
+    ///
+    /// # Errors
+    /// [`Error::Order`] where a recurrent node runs in reverse.
+    pub fn carry_states(&mut self) -> Result<(), Error> {
+        let program = &self.program;
+        for (state, node) in self.states.iter_mut().zip(program.nodes()) {
+            let NodeState::Batch(state) = state else { continue };
+            if node.inputs.len() > 1 || node.rows == Rows::Sequences {
+                continue;
+            }
+            let shape =
+                node.op.operation().param().and_then(|p| program.params()[p.index()].recurrent());
+            if shape.is_none_or(|shape| shape.direction == Direction::Reverse) {
+                return Err(order("carry_states", "a reverse layer has nothing to carry forward"));
+            }
+            let BatchState { workspace, carried } = &mut **state;
+            let hidden = workspace.final_state(StatePart::Hidden);
+            let cell = shape.is_some_and(|shape| shape.has_cell_state());
+            let carried = carried.get_or_insert_with(|| Carried {
+                hidden: Buffer::default(),
+                cell: Buffer::default(),
+                sequences: 0,
+                width: hidden.width(),
+            });
+            carried.sequences = hidden.rows();
+            copy_into(hidden, &mut carried.hidden);
+            if cell {
+                copy_into(workspace.final_state(StatePart::Cell), &mut carried.cell);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next forward pass starts from zeros.
+    pub fn forget_states(&mut self) {
+        for state in &mut self.states {
+            if let NodeState::Batch(state) = state
+                && let Some(carried) = &mut state.carried
+            {
+                carried.sequences = 0;
+            }
+        }
+    }
+
+    /// Sequence `b` starts from zeros in the next forward pass: another subject takes its place.
+    pub fn forget_state(&mut self, b: usize) {
+        for state in &mut self.states {
+            if let NodeState::Batch(state) = state
+                && let Some(carried) = &mut state.carried
+            {
+                let stride = stride(carried.width);
+                for buffer in [&mut carried.hidden, &mut carried.cell] {
+                    if let Some(row) = buffer.get_mut(b * stride..(b + 1) * stride) {
+                        row.fill(0.0);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn states_mut(&mut self) -> &mut [NodeState] {
+        &mut self.states
+    }
+}
+
+fn copy_into(from: Matrix<'_>, to: &mut Buffer) {
+    if to.len() < from.data().len() {
+        *to = Buffer::new(from.data().len());
+    }
+    to[..from.data().len()].copy_from_slice(from.data());
+}
+
+/// Workspaces of recurrent nodes.
+fn states(
+    program: &Program,
+    plan: &Plan,
+    capacity: &Capacity,
+    recurrence: Recurrence,
+) -> Result<Vec<NodeState>, Error> {
+    let mut states = Vec::with_capacity(program.nodes().len());
+    let mut total = 0_usize;
+    for (node, planned) in program.nodes().iter().zip(&plan.nodes) {
+        let mut state = NodeState::Nothing;
+        if let Op::Recurrent(op) = &node.op
+            && planned.phase != Phase::Never
+            && let Some(shape) = program.params()[op.param.index()].recurrent()
+        {
+            let (rows, sequences) = (capacity.of(node.rows), capacity.sequences);
+            let gates = (shape.gates() + 2) * stride(shape.hidden) * 4;
+            total = total.saturating_add((rows + sequences).saturating_mul(gates));
+            limits::check("plan", "the number of bytes of a plan", total, limits::PLAN_BYTES)?;
+            state = match (recurrence, node.rows) {
+                (Recurrence::StepByStep, Rows::Steps(_)) => {
+                    NodeState::Stream(Box::new(State::new(shape, sequences)))
+                }
+                _ => {
+                    let keep = if planned.backward {
+                        recurrent::Keep::Backward
+                    } else {
+                        recurrent::Keep::Nothing
+                    };
+                    let capacity = recurrent::Capacity { rows, sequences };
+                    let workspace = Workspace::new(shape, capacity, keep);
+                    NodeState::Batch(Box::new(BatchState { workspace, carried: None }))
+                }
+            };
+        }
+        states.push(state);
+    }
+    Ok(states)
+}
+
+/// The inputs that nodes of a phase read and earlier phases do not.
+fn needed(program: &Program, plan: &Plan, phase: Phase) -> Vec<InputId> {
+    let nodes = program.nodes().iter().zip(&plan.nodes);
+    nodes
+        .filter(|(_, planned)| planned.phase == phase)
+        .filter_map(|(node, _)| match &node.op {
+            Op::Input(op) => Some(op.input),
+            Op::Embedding(op) => Some(op.ids),
+            _ => None,
+        })
+        .collect()
+}
+
+fn order(call: &str, what: &'static str) -> Error {
+    Error::Order { location: Location::default().field(call), what }
+}
