@@ -1,0 +1,18 @@
+//! The parts of the command line, one file for each verb.
+
+pub(crate) mod arguments;
+mod article;
+pub(crate) mod console;
+mod data;
+mod demo;
+mod describe;
+mod evaluate;
+pub(crate) mod failure;
+mod init;
+mod inspect;
+mod predict;
+mod progress;
+mod run;
+mod sets;
+pub(crate) mod signal;
+mod train;
