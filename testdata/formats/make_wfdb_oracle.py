@@ -19,6 +19,7 @@ import wfdb
 HERE = pathlib.Path(__file__).parent
 BEATS = set("NLRBAaJSVrFejnE/fQ?")
 MODULUS = 2**31 - 1
+NAMES = {'"': "note"}  # a quote would have to be quoted in the table
 COLUMNS = [
     "name", "annotations", "beats", "first_beat", "last_beat", "rr_sum", "rr_in_range",
     "symbols", "fields", "aux_bytes", "frequency", "header_samples", "signals",
@@ -60,7 +61,7 @@ def row(stem, extension, name):
         "last_beat": beats[-1] if beats else "",
         "rr_sum": int(numpy.sum(numpy.diff(beats))),
         "rr_in_range": int(((rr >= 0.2) & (rr <= 3.0)).sum()),
-        "symbols": " ".join(f"{s}:{c}" for s, c in counts.items()),
+        "symbols": " ".join(f"{NAMES.get(s, s)}:{c}" for s, c in counts.items()),
         "fields": fields,
         "aux_bytes": sum(len(a) for a in aux),
         "frequency": frequency,
@@ -88,8 +89,7 @@ def main():
             rows.append(row(header.with_suffix(""), "atr", header.stem))
     write(HERE / "wfdb_mitbih.csv", rows)
     names = ["100.atr", "100.qrs", "1003.atr", "03700181.gqrsh", "03700181.gqrsl",
-             "03700181.sqrs", "12726.anI", "12726.wabp", "12726.wqrs", "huge.qrs",
-             "s0010_re.xyz"]
+             "03700181.sqrs", "12726.anI", "12726.wabp", "12726.wqrs", "huge.qrs"]
     folder = samples / "sample-data"
     write(HERE / "wfdb_samples.csv",
           [row(folder / n.split(".")[0], n.split(".")[1], n) for n in names])

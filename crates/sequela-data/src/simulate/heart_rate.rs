@@ -5,7 +5,7 @@
 //! | part | form | source |
 //! |---|---|---|
 //! | resting rate | one number for each subject, about 50 to 90 bpm | - |
-//! | 1/f variability | five Ornstein-Uhlenbeck processes of equal variance, 4 s to 1000 s | Kobayashi and Musha 1982 |
+//! | 1/f variability | five Ornstein-Uhlenbeck processes of equal variance, 8 s to 2000 s | Kobayashi and Musha 1982 |
 //! | respiratory sinus arrhythmia | a wave of 0.2 to 0.33 Hz, weaker with age and in exercise | McSharry et al. 2003; Task Force 1996 |
 //! | Mayer wave | a wave of about 0.1 Hz | McSharry et al. 2003; Task Force 1996 |
 //! | circadian drift | a cosine of 24 h, lowest near 4 h | Degaute et al. 1991 |
@@ -299,7 +299,7 @@ impl Draws {
 }
 
 /// Seconds; about a factor of four apart, whose sum falls as 1/f between them.
-const TIME_CONSTANTS: [f64; 5] = [4.0, 16.0, 63.0, 250.0, 1000.0];
+const TIME_CONSTANTS: [f64; 5] = [8.0, 32.0, 125.0, 500.0, 2000.0];
 /// Mean seconds from the end of a bout to the next.
 const BETWEEN_BOUTS: f64 = 900.0;
 /// Mean seconds from one silence to the next.

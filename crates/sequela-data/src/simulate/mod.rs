@@ -2,5 +2,6 @@
 
 pub mod article;
 mod heart_rate;
+mod logarithm;
 
 pub use heart_rate::{HeartRateSimulation, SimulatedSteps};

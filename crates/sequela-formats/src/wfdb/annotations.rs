@@ -38,12 +38,15 @@ pub struct Definition {
 /// What an annotation file holds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Annotations {
-    /// The annotations, samples never going backwards.
+    /// The annotations, samples never going backwards; without those of code 0, which mark
+    /// nothing, and without notes at sample 0, which speak of the file.
     pub list: Vec<Annotation>,
     /// Ticks in a second, where the file gives them; else those of the record's header.
     pub time_resolution: Option<f64>,
     /// Codes that the file defines.
     pub definitions: Vec<Definition>,
+    /// Other notes at sample 0: what program made the file, and how.
+    pub notes: Vec<String>,
 }
 
 /// Reads annotations from a file.
@@ -120,27 +123,29 @@ pub fn parse_annotations(bytes: &[u8], name: &Path, limits: &Limits) -> Result<A
     if let Some(offset) = rest.iter().position(|&byte| byte != 0) {
         return Err(words.fault(words.at + offset, "something follows the end mark"));
     }
-    Ok(without_definitions(list))
+    Ok(sorted_out(list))
 }
 
-/// Takes out the notes at the start of a file that say what its ticks and codes are.
-fn without_definitions(list: Vec<Annotation>) -> Annotations {
+/// Takes out what is no annotation: code 0, and the notes that speak of the file itself.
+fn sorted_out(list: Vec<Annotation>) -> Annotations {
     let mut annotations = Annotations::default();
     let mut defining = false;
     for annotation in list {
-        let note = annotation.sample == 0 && annotation.code == NOTE;
-        let aux = annotation.aux.as_str();
-        if note && let Some(text) = aux.strip_prefix("## time resolution: ") {
+        if annotation.sample > 0 || annotation.code != NOTE {
+            if annotation.code != NOTHING {
+                annotations.list.push(annotation);
+            }
+        } else if let Some(text) = annotation.aux.strip_prefix("## time resolution: ") {
             let ticks = text.trim().parse::<f64>().ok();
             annotations.time_resolution = ticks.filter(|&t| t > 0.0 && t.is_finite());
-        } else if note && aux == "## annotation type definitions" {
+        } else if annotation.aux == "## annotation type definitions" {
             defining = true;
-        } else if note && aux == "## end of definitions" {
+        } else if annotation.aux == "## end of definitions" {
             defining = false;
-        } else if note && defining {
-            annotations.definitions.extend(definition(aux));
+        } else if defining {
+            annotations.definitions.extend(definition(&annotation.aux));
         } else {
-            annotations.list.push(annotation);
+            annotations.notes.push(annotation.aux);
         }
     }
     annotations
@@ -201,6 +206,7 @@ impl Words<'_> {
     }
 }
 
+const NOTHING: Code = Code(0);
 const NOTE: Code = Code(22);
 const SKIP: u8 = 59;
 const NUM: u8 = 60;
@@ -258,11 +264,14 @@ mod tests {
         words.extend(note("## annotation type definitions"));
         words.extend(note("42 w my wave"));
         words.extend(note("## end of definitions"));
-        words.extend([word(42, 7), word(0, 0)]);
+        words.extend(note("made by hand"));
+        words.extend([word(0, 3), word(42, 4), word(0, 0)]);
         let annotations = parse(&words).unwrap();
         assert_eq!(annotations.time_resolution, Some(999.56));
         assert_eq!(annotations.definitions[0].symbol, "w");
-        assert_eq!((annotations.list.len(), annotations.list[0].code), (1, Code(42)));
+        assert_eq!(annotations.notes, ["made by hand"]);
+        assert_eq!(annotations.list.len(), 1);
+        assert_eq!((annotations.list[0].code, annotations.list[0].sample), (Code(42), 7));
     }
 
     #[test]

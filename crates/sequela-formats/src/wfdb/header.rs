@@ -84,11 +84,20 @@ pub fn read_header(path: &Path, limits: &Limits) -> Result<Header, Error> {
 
 /// Reads a header from bytes; `name` stands for the file in messages.
 ///
+/// A header that is not UTF-8 is taken for Latin-1, as old ones are (`\u{b5}V`).
+///
 /// # Errors
 /// [`Error::Malformed`] with the line where a field is not what the format has there or signals
 /// are missing; [`Error::Limit`] over `channels` signals or segments.
 pub fn parse_header(bytes: &[u8], name: &Path, limits: &Limits) -> Result<Header, Error> {
-    let text = bounded::text(bytes, name)?;
+    // Old headers write units and names in Latin-1, whose characters are the first of Unicode.
+    let latin: String;
+    let text = if let Ok(text) = bounded::text(bytes, name) {
+        text
+    } else {
+        latin = bytes.iter().copied().map(char::from).collect();
+        &latin
+    };
     let location = Location::file(name);
     let comments = text
         .lines()
@@ -295,6 +304,12 @@ mod tests {
         let header = header("r 1\nr.dat 16\n").unwrap();
         assert_eq!((header.sampling_frequency, header.samples), (250.0, None));
         assert_eq!((header.signals[0].gain, header.signals[0].unit.as_str()), (200.0, "mV"));
+    }
+
+    #[test]
+    fn latin_1_units() {
+        let header = parse_header(b"r 1\nr.dat 16 5/\xB5V\n", "r".as_ref(), &Limits::default());
+        assert_eq!(header.unwrap().signals[0].unit, "\u{b5}V");
     }
 
     #[test]
