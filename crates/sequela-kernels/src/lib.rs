@@ -27,6 +27,7 @@ pub mod linear;
 pub mod optimiser;
 mod outer;
 mod panel;
+pub mod peak;
 mod pool;
 mod product;
 pub mod recurrent;

@@ -17,14 +17,39 @@ pub(crate) unsafe fn column_sums<S: Simd>(
     out: *mut f32,
     vectors: usize,
 ) {
-    for v in 0..vectors {
-        // SAFETY: as the caller vouches.
-        unsafe {
-            let mut sum = s.load(out.add(v * LANES));
-            for row in 0..rows {
-                sum = s.add(sum, s.load(dy.0.add(row * dy.1 + v * LANES)));
+    // SAFETY: as the caller vouches.
+    unsafe {
+        match vectors {
+            1 => sums_of::<S, 1>(s, dy, rows, out),
+            2 => sums_of::<S, 2>(s, dy, rows, out),
+            3 => sums_of::<S, 3>(s, dy, rows, out),
+            _ => sums_of::<S, 4>(s, dy, rows, out),
+        }
+    }
+}
+
+/// # Safety
+/// As [`column_sums`].
+#[inline(always)]
+unsafe fn sums_of<S: Simd, const NV: usize>(
+    s: S,
+    dy: (*const f32, usize),
+    rows: usize,
+    out: *mut f32,
+) {
+    let mut sums = [s.splat(0.0); NV];
+    // SAFETY: as the caller vouches.
+    unsafe {
+        for v in 0..NV {
+            sums[v] = s.load(out.add(v * LANES));
+        }
+        for row in 0..rows {
+            for v in 0..NV {
+                sums[v] = s.add(sums[v], s.load(dy.0.add(row * dy.1 + v * LANES)));
             }
-            s.store(out.add(v * LANES), sum);
+        }
+        for v in 0..NV {
+            s.store(out.add(v * LANES), sums[v]);
         }
     }
 }

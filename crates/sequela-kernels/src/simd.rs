@@ -51,6 +51,8 @@ pub(crate) trait Simd: Copy {
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `c - a * b`, rounded once.
     fn fnma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a * b - c`, rounded once.
+    fn fms(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
@@ -60,8 +62,6 @@ pub(crate) trait Simd: Copy {
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a > b ? a : b`: the second where either is NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
-    /// To the nearest integer, ties to even.
-    fn round(self, a: Self::V) -> Self::V;
     /// `a * 2^n` for integral `|n| <= 126`.
     fn scale2(self, a: Self::V, n: Self::V) -> Self::V;
     /// `v` where `|x| >= limit` or x is NaN, else 0.

@@ -230,7 +230,7 @@ pub(crate) fn spill<S: Simd, const MR: usize, const NV: usize>(
     s: S,
     sums: &Sums<S, MR, NV>,
     scratch: &mut Scratch,
-) -> *const f32 {
+) -> *mut f32 {
     const { assert!(MR <= 6 && NV <= 4) }
     let p: *mut f32 = scratch.0.as_mut_ptr().cast();
     for r in 0..MR {

@@ -37,9 +37,10 @@ impl CellTiles for Lstm {
             }
             let mut scratch = Scratch::new();
             let z = spill(s, &sums, &mut scratch);
+            // In two passes over the rows: the gates of a row do not wait for one another, the
+            // chain from c to h does; apart, both keep the processor's window full.
             let one = s.splat(1.0);
             for r in 0..MR {
-                let row = at.row + r;
                 let z = z.add(4 * r * S::WIDTH);
                 let gate = |v: usize| s.load(z.add(v * S::WIDTH));
                 let (i, f) = divide_pair(
@@ -53,19 +54,27 @@ impl CellTiles for Lstm {
                     (one, sigmoid_denominator(s, gate(3))),
                 );
                 let before = &step.cell_before;
-                let before = s.load(before.p.add(at.panel * before.block + row * LANES + lane));
-                let c = flush(s, s.fma(f, before, s.mul(i, g)));
-                s.store(step.cell.p.add(at.panel * step.cell.block + row * LANES + lane), c);
-                let h = flush(s, s.mul(o, tanh(s, c)));
-                s.store(step.hidden.p.add(row * step.hidden.row + at.panel * LANES + lane), h);
+                let before =
+                    s.load(before.p.add(at.panel * before.block + (at.row + r) * LANES + lane));
+                s.store(z, flush(s, s.fma(f, before, s.mul(i, g))));
+                s.store(z.add(S::WIDTH), o);
                 if !step.record.p.is_null() {
                     let record = &step.record;
-                    let kept = record.p.add(at.panel * record.block + row * record.row + lane);
+                    let row = at.panel * record.block + (at.row + r) * record.row;
+                    let kept = record.p.add(row + lane);
                     s.store(kept, i);
                     s.store(kept.add(LANES), f);
                     s.store(kept.add(2 * LANES), g);
                     s.store(kept.add(3 * LANES), o);
                 }
+            }
+            for r in 0..MR {
+                let row = at.row + r;
+                let z = z.add(4 * r * S::WIDTH);
+                let (c, o) = (s.load(z), s.load(z.add(S::WIDTH)));
+                s.store(step.cell.p.add(at.panel * step.cell.block + row * LANES + lane), c);
+                let h = flush(s, s.mul(o, tanh(s, c)));
+                s.store(step.hidden.p.add(row * step.hidden.row + at.panel * LANES + lane), h);
             }
         }
     }

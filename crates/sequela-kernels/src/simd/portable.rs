@@ -46,6 +46,10 @@ impl Simd for Portable {
         Lanes(std::array::from_fn(|i| (-a.0[i]).mul_add(b.0[i], c.0[i])))
     }
     #[inline(always)]
+    fn fms(self, a: Lanes, b: Lanes, c: Lanes) -> Lanes {
+        Lanes(std::array::from_fn(|i| a.0[i].mul_add(b.0[i], -c.0[i])))
+    }
+    #[inline(always)]
     fn add(self, a: Lanes, b: Lanes) -> Lanes {
         map2(a, b, |x, y| x + y)
     }
@@ -72,10 +76,6 @@ impl Simd for Portable {
     #[inline(always)]
     fn max(self, a: Lanes, b: Lanes) -> Lanes {
         map2(a, b, |x, y| if x > y { x } else { y })
-    }
-    #[inline(always)]
-    fn round(self, a: Lanes) -> Lanes {
-        Lanes(a.0.map(f32::round_ties_even))
     }
     #[inline(always)]
     fn scale2(self, a: Lanes, n: Lanes) -> Lanes {

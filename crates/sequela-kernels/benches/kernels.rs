@@ -1,0 +1,134 @@
+//! Kernel times against the machine's own peak of fused multiply-adds, measured beside them.
+//!
+//! `cargo bench -p sequela-kernels --bench kernels -- [THREADS] [CASE]`
+#![allow(clippy::print_stdout, missing_docs, reason = "a benchmark prints")]
+
+use sequela_core::Layout;
+use sequela_kernels::recurrent::{
+    self, Backward, Capacity, Cell, Direction, Forward, Initial, Keep, RecurrentShape, Reset,
+    State, Workspace,
+};
+use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, peak, stride};
+use std::time::Instant;
+
+fn best(seconds: f64, mut f: impl FnMut()) -> f64 {
+    f();
+    let (start, mut best, mut n) = (Instant::now(), f64::MAX, 0);
+    while n < 3 || start.elapsed().as_secs_f64() < seconds {
+        let t = Instant::now();
+        f();
+        best = best.min(t.elapsed().as_secs_f64());
+        n += 1;
+    }
+    best
+}
+
+fn fill(values: &mut [f32], scale: f32) {
+    for (i, v) in values.iter_mut().enumerate() {
+        let x = (i as u64).wrapping_mul(6_364_136_223_846_793_005) >> 40;
+        *v = (x as f32 / (1 << 24) as f32 - 0.5) * 2.0 * scale;
+    }
+}
+
+fn case(context: &mut Context, peak: f64, name: &str, cell: Cell, [b, t, f, h]: [usize; 4]) {
+    let shape = RecurrentShape { cell, direction: Direction::Forward, inputs: f, hidden: h };
+    let layout = Layout::new(&vec![t; b]);
+    let rows = layout.rows();
+    let mut x = Buffer::new(rows * stride(f));
+    fill(&mut x, 1.0);
+    let mut weights = Buffer::new(shape.packed_len());
+    fill(&mut weights, 1.0 / (h as f32).sqrt());
+    let capacity = Capacity { rows, sequences: b };
+    let mut workspace = Workspace::new(shape, capacity, Keep::Backward);
+    let mut nothing = Workspace::new(shape, capacity, Keep::Nothing);
+    let mut y = Buffer::new(rows * stride(h));
+    let mut transposed = Buffer::new(shape.transposed_len());
+    let mut gradient = Buffer::new(shape.packed_len());
+    let call = Forward {
+        layout: &layout,
+        x: Matrix::new(&x, rows, f),
+        initial: Initial::default(),
+        weights: &weights,
+    };
+    let infer = best(0.5, || {
+        let out = MatrixMut::new(&mut y, rows, h);
+        recurrent::forward(context, shape, call, &mut nothing, out).unwrap();
+    });
+    let forward = best(0.5, || {
+        let out = MatrixMut::new(&mut y, rows, h);
+        recurrent::forward(context, shape, call, &mut workspace, out).unwrap();
+    });
+    let both = best(1.5, || {
+        let out = MatrixMut::new(&mut y, rows, h);
+        recurrent::forward(context, shape, call, &mut workspace, out).unwrap();
+        let mut end = workspace.final_gradient_mut(recurrent::StatePart::Hidden);
+        for r in 0..b {
+            end.row_mut(r).fill(0.01);
+        }
+        recurrent::transpose(context, shape, &weights, &mut transposed);
+        let back = Backward {
+            forward: call,
+            y: Matrix::new(&y, rows, h),
+            dy: None,
+            transposed: &transposed,
+        };
+        recurrent::backward(context, shape, back, &mut workspace, None, &mut gradient).unwrap();
+    });
+    let g = shape.gates() as f64;
+    let all = |h_steps: f64, f_steps: f64| {
+        2.0 * b as f64 * g * h as f64 * (h_steps * h as f64 + f_steps * f as f64)
+    };
+    let (t, flops_forward) = (t as f64, all(t as f64 - 1.0, t as f64));
+    let flops_both = all(3.0 * (t - 1.0), 2.0 * t);
+    let part = |flops: f64, seconds: f64| 100.0 * flops / seconds / 1e9 / peak;
+    println!(
+        "{name:28} infer {:9.3} ms {:3.0}%  forward {:9.3} ms {:3.0}%  both {:9.3} ms {:3.0}%",
+        infer * 1e3,
+        part(flops_forward, infer),
+        forward * 1e3,
+        part(flops_forward, forward),
+        both * 1e3,
+        part(flops_both, both),
+    );
+}
+
+fn stream(context: &mut Context, cell: Cell, h: usize) {
+    let shape = RecurrentShape { cell, direction: Direction::Forward, inputs: 37, hidden: h };
+    let mut weights = Buffer::new(shape.packed_len());
+    fill(&mut weights, 1.0 / (h as f32).sqrt());
+    let mut x = Buffer::new(stride(37));
+    fill(&mut x, 1.0);
+    let mut state = State::new(shape, 1);
+    let seconds = best(0.5, || {
+        for _ in 0..500 {
+            recurrent::step(context, shape, Matrix::new(&x, 1, 37), &weights, &mut state).unwrap();
+        }
+    });
+    println!("stream H={h:4} {cell:?} {:8.3} us", seconds / 500.0 * 1e6);
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
+    let threads = arguments.next().and_then(|a| a.parse().ok()).unwrap_or(1);
+    let only = arguments.next().unwrap_or_default();
+    let mut context = Context::new(threads).unwrap();
+    let peak = peak::gflops(&mut context);
+    println!("{} {threads} threads, peak {peak:.0} GFLOP/s", context.isa().name());
+    let gru = Cell::Gru(Reset::AfterProduct);
+    for (name, cell, shape) in [
+        ("S1 lstm 32,48,37,64", Cell::Lstm, [32, 48, 37, 64]),
+        ("S2 lstm 64,128,64,256", Cell::Lstm, [64, 128, 64, 256]),
+        ("S3 lstm 64,1000,12,128", Cell::Lstm, [64, 1000, 12, 128]),
+        ("S4 lstm 128,200,128,512", Cell::Lstm, [128, 200, 128, 512]),
+        ("G2 gru 64,128,64,256", gru, [64, 128, 64, 256]),
+    ] {
+        if name.contains(&only) {
+            case(&mut context, peak, name, cell, shape);
+        }
+    }
+    for (cell, h) in [(Cell::Lstm, 64), (Cell::Lstm, 256), (gru, 64)] {
+        if "stream".contains(&only) {
+            stream(&mut context, cell, h);
+        }
+    }
+}
