@@ -152,6 +152,11 @@ impl Cohort {
         text
     }
 
+    /// Where a sequence comes from, for messages.
+    pub(crate) fn place(&self, sequence: &Sequence) -> Location {
+        Location::file(&self.source).field(sequence.id.as_str())
+    }
+
     /// The same schema and source with other sequences, which must fit them.
     pub(crate) fn with_sequences(&self, sequences: Vec<Sequence>) -> Self {
         Self {

@@ -79,14 +79,14 @@ impl Prepared {
             || !scaler.channels.iter().zip(cohort.schema().channels()).all(same)
         {
             return Err(Error::unfit(
-                Location::default().field(cohort.source()),
+                Location::file(cohort.source()),
                 "the scale was fitted on other channels",
                 "give the channels that the model was trained on, in their order",
             ));
         }
         if targets.iter().any(|&channel| channel >= features) {
             return Err(Error::unfit(
-                Location::default().field(cohort.source()),
+                Location::file(cohort.source()),
                 format!("a target is over the last of {features} channels"),
                 "count channels from 0",
             ));

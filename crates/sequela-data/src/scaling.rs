@@ -3,7 +3,7 @@
 //! Fitted on training sequences only and kept in the model file, so that training and prediction
 //! scale alike.
 
-use sequela_core::{Location, Sequence, Steps};
+use sequela_core::{Sequence, Steps};
 use serde::{Deserialize, Serialize};
 
 use crate::{Cohort, Error};
@@ -68,7 +68,7 @@ impl Scaler {
     pub fn fit(cohort: &Cohort, method: ScalingMethod) -> Result<Self, Error> {
         if let Some(sequence) = cohort.sequences().iter().find(|s| numeric(s).is_none()) {
             return Err(Error::unfit(
-                Location::default().field(sequence.id.as_str()),
+                cohort.place(sequence),
                 "the sequence holds symbols, not numbers",
                 "scale numeric sequences only",
             ));

@@ -100,7 +100,7 @@ pub fn by_subject(cohort: &Cohort, fractions: Fractions, seed: u64) -> Result<Sp
     let (tune, test) = (share(fractions.tune), share(fractions.test));
     if tune + test >= subjects.len() {
         return Err(Error::unfit(
-            Location::default().field(cohort.source()),
+            Location::file(cohort.source()),
             format!("{} subjects are too few for the parts of the split", subjects.len()),
             "give more subjects, name fewer parts, or split one subject's series by time",
         ));
@@ -176,7 +176,7 @@ pub fn folds(cohort: &Cohort, k: usize, seed: u64) -> Result<Vec<Split>, Error> 
     let subjects = shuffled_subjects(cohort, seed);
     if subjects.len() < k {
         return Err(Error::unfit(
-            Location::default().field(cohort.source()),
+            Location::file(cohort.source()),
             format!("{} subjects are too few for {k} folds", subjects.len()),
             "ask for fewer folds",
         ));
@@ -211,7 +211,7 @@ pub fn by_time(cohort: &Cohort, fractions: Fractions, gap: usize) -> Result<Part
             steps.checked_sub(gaps + tune_steps + test_steps).filter(|&steps| steps > 0)
         else {
             return Err(Error::unfit(
-                Location::default().field(sequence.id.as_str()),
+                cohort.place(sequence),
                 format!("{steps} steps are too few for a split by time with gaps of {gap}"),
                 "give a longer series, a shorter window or smaller shares",
             ));

@@ -118,7 +118,7 @@ impl WindowPlan {
         let windows = self.cut(cohort, self.reach())?;
         if windows.list.is_empty() {
             return Err(Error::unfit(
-                Location::default().field(cohort.source()),
+                Location::file(cohort.source()),
                 "no window has an observed input and an observed target",
                 "give data with fewer missing values",
             ));
@@ -143,7 +143,7 @@ impl WindowPlan {
         for (at, sequence) in cohort.sequences().iter().enumerate() {
             let Some((_, observed, features)) = numeric(sequence) else {
                 return Err(Error::unfit(
-                    Location::default().field(sequence.id.as_str()),
+                    cohort.place(sequence),
                     "the sequence holds symbols, not numbers",
                     "forecast numeric sequences only",
                 ));
@@ -170,13 +170,13 @@ impl WindowPlan {
         }
         let Some(sequence) = cohort.sequences().get(longest.1) else {
             return Err(Error::unfit(
-                Location::default().field(cohort.source()),
+                Location::file(cohort.source()),
                 "there is no sequence",
                 "give at least one",
             ));
         };
         Err(Error::TooShort {
-            location: Location::default().field(sequence.id.as_str()).into(),
+            location: cohort.place(sequence).into(),
             subject: sequence.subject.clone(),
             length: longest.0,
             needed,
@@ -287,7 +287,7 @@ mod tests {
         let error = plan.with_targets(&cohort(&[&[1.0; 2], &[1.0; 4]])).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "input, field s1: the longest unbroken stretch of subject s1 has 4 steps, but a \
+            "test, field s1: the longest unbroken stretch of subject s1 has 4 steps, but a \
              window and its horizons need 5; give a longer series, a shorter window or nearer \
              horizons"
         );

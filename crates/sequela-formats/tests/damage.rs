@@ -17,12 +17,17 @@ fn testdata(part: &str) -> PathBuf {
 
 /// Calls `check` with each damaged form of `sample`.
 fn damaged(sample: &[u8], check: &mut dyn FnMut(&[u8], Damage)) {
+    damaged_at(sample, &[0, 1, 2, 3, 4, 5, 6, 7], check);
+}
+
+/// As [`damaged`], flipping these bits of each byte.
+fn damaged_at(sample: &[u8], bits: &[u8], check: &mut dyn FnMut(&[u8], Damage)) {
     for cut in 0..sample.len() {
         check(&sample[..cut], Damage::Cut);
     }
     let mut bytes = sample.to_vec();
     for at in 0..bytes.len() {
-        for bit in 0..8 {
+        for bit in bits {
             bytes[at] ^= 1 << bit;
             check(&bytes, Damage::Flip);
             bytes[at] ^= 1 << bit;
@@ -123,7 +128,8 @@ fn archives() {
     for name in ["archive/records.tar.gz", "archive/records.tar.xz"] {
         let sample = bounded::read(&testdata(name), &limits()).unwrap();
         read_all(&sample).unwrap();
-        damaged(&sample, &mut |bytes, damage| {
+        // Each try sets up a decoder, which takes its time.
+        damaged_at(&sample, &[3], &mut |bytes, damage| {
             let result = read_all(bytes);
             assert!(damage == Damage::Flip || result.is_err(), "{name}: a cut archive was read");
         });

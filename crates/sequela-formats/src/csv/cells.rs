@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use serde::{Deserialize, Serialize};
 
 /// How the times of a table are written.
 ///
 /// All are turned into hours. Numbers count from whatever origin the table has; date-times count
 /// from 1970-01-01T00:00:00, in UTC where they carry an offset (or `Z`), else as written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TimeFormat {
     /// Numbers of days.

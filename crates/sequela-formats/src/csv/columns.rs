@@ -1,21 +1,25 @@
 //! Which columns of a table are read, and finding them in its header.
 
 use sequela_core::Location;
+use serde::{Deserialize, Serialize};
 
 use super::cells::TimeFormat;
 use crate::Error;
 
 /// A column of measured values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ValueColumn {
     /// Name in the header.
     pub name: String,
     /// Unit, e.g. `bpm`; empty where it is not known.
+    #[serde(default)]
     pub unit: String,
 }
 
 /// The column of times.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TimeColumn {
     /// Name in the header.
     pub name: String,
@@ -24,7 +28,8 @@ pub struct TimeColumn {
 }
 
 /// The columns that make up a series table.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SeriesColumns {
     /// The column that says whose each row is; without it all rows are one subject's.
     pub subject: Option<String>,

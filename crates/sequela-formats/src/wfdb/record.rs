@@ -24,33 +24,36 @@ pub struct Record {
 /// All records of a folder or of a tar archive (plain, gzip, xz), sorted by name, with the
 /// annotations of one annotator (the extension of their files, usually `atr`).
 ///
-/// Headers of segments and of signals are records too. Folders inside an archive are looked
-/// into, folders inside a folder are not.
+/// A folder without headers may hold archives (`.tar`, `.tar.gz`, `.tgz`, `.tar.xz`), which are
+/// read in the order of their names. Folders inside an archive are looked into, folders inside a
+/// folder are not. Headers of segments are records too.
 ///
 /// **Cost** linear in the bytes, signals of an archive included (they are unpacked and dropped).
 ///
 /// # Errors
-/// Those of opening and parsing; [`Error::Malformed`] where two files of an archive have one
-/// name, where annotations have no header, or where there is no record.
+/// Those of opening and parsing; [`Error::Malformed`] where two files have one name, where
+/// annotations have no header, or where there is no record.
 pub fn read_records(path: &Path, annotator: &str, limits: &Limits) -> Result<Vec<Record>, Error> {
     let mut found = Found { annotator, limits, headers: BTreeMap::new(), notes: BTreeMap::new() };
-    if path.is_dir() {
-        let fail = |source| Error::reading(path, source);
-        for entry in std::fs::read_dir(path).map_err(fail)? {
-            let file = entry.map_err(fail)?.path();
-            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if found.wants(&name) {
-                found.add(&name, &bounded::read(&file, limits)?, &file)?;
-            }
+    if !path.is_dir() {
+        found.add_archive(path)?;
+        return found.records(path);
+    }
+    let fail = |source| Error::reading(path, source);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(fail)? {
+        names.push(entry.map_err(fail)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_unstable();
+    if names.iter().any(|name| name.rsplit_once('.').is_some_and(|(_, end)| end == "hea")) {
+        names.retain(|name| found.wants(name));
+        for name in &names {
+            let file = path.join(name);
+            found.add(name, &bounded::read(&file, limits)?, &file)?;
         }
     } else {
-        let mut archive = Archive::open(path, limits)?;
-        while let Some(entry) = archive.next_file()? {
-            let name = entry.name.rsplit('/').next().unwrap_or_default();
-            if found.wants(name) {
-                let bytes = archive.content(LARGEST_FILE.min(limits.file_bytes))?;
-                found.add(name, &bytes, &path.join(&entry.name))?;
-            }
+        for name in names.iter().filter(|name| ARCHIVES.iter().any(|end| name.ends_with(end))) {
+            found.add_archive(&path.join(name))?;
         }
     }
     found.records(path)
@@ -69,6 +72,18 @@ impl Found<'_> {
             .is_some_and(|(_, extension)| extension == "hea" || extension == self.annotator)
     }
 
+    fn add_archive(&mut self, path: &Path) -> Result<(), Error> {
+        let mut archive = Archive::open(path, self.limits)?;
+        while let Some(entry) = archive.next_file()? {
+            let name = entry.name.rsplit('/').next().unwrap_or_default();
+            if self.wants(name) {
+                let bytes = archive.content(LARGEST_FILE.min(self.limits.file_bytes))?;
+                self.add(name, &bytes, &path.join(&entry.name))?;
+            }
+        }
+        Ok(())
+    }
+
     fn add(&mut self, name: &str, bytes: &[u8], place: &Path) -> Result<(), Error> {
         let Some((stem, extension)) = name.rsplit_once('.') else { return Ok(()) };
         let stem = stem.to_owned();
@@ -83,7 +98,7 @@ impl Found<'_> {
             return Err(Error::malformed(
                 Location::file(place),
                 "a second file has this name",
-                "keep one record of each name in an archive",
+                "keep one record of each name",
             ));
         }
         Ok(())
@@ -115,5 +130,7 @@ impl Found<'_> {
     }
 }
 
+/// How the names of archives end.
+const ARCHIVES: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.xz"];
 /// Bytes of the largest header or annotation file taken from an archive.
 const LARGEST_FILE: u64 = 64 << 20;
