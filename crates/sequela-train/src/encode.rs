@@ -1,0 +1,434 @@
+//! From measured series to the numbers that a network sees, and back to units.
+//!
+//! Everything that training decides about this (scales, carrying, targets) is an [`Encoder`],
+//! which the model file keeps, so that training, judging, prediction and streams go through the
+//! same lines.
+
+use sequela_core::{Sequence, Steps};
+use sequela_data::Cohort;
+use sequela_data::scaling::Scaler;
+use sequela_data::windows::WindowPlan;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::study::{Indicator, Missing, Study, TargetKind};
+
+/// How windows become network inputs and outputs become forecasts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encoder {
+    /// Scale of each channel, from the training part.
+    pub scaler: Scaler,
+    /// Position of the channel that is forecast.
+    pub target: usize,
+    /// Steps of a window.
+    pub length: usize,
+    /// Steps ahead.
+    pub horizons: Vec<usize>,
+    /// What the network's output is.
+    pub output: TargetKind,
+    /// Deviation of the change at each horizon in the training part; empty unless the output is
+    /// a change.
+    pub changes: Vec<f64>,
+    /// What stands in for a missing value.
+    pub missing: Missing,
+    /// What is told beside the values.
+    pub indicators: Vec<Indicator>,
+    /// A longer time without a step ends a stretch, in hours.
+    pub longest_gap_hours: Option<f64>,
+    /// Windows with a larger share of missing values are left out.
+    pub most_missing: f64,
+}
+
+/// A sequence, scaled, with what is needed to find the last value seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Series {
+    /// `(T, F)`, 0 where missing.
+    scaled: Vec<f32>,
+    /// `(T, F)`: the last step at which each channel was observed; [`NEVER`] before the first.
+    seen: Vec<u32>,
+    /// The target channel in its unit, `(T)`.
+    raw: Vec<f32>,
+    features: usize,
+    target: usize,
+    whole: bool,
+}
+
+const NEVER: u32 = u32::MAX;
+
+impl Series {
+    /// Forgets all steps.
+    pub(crate) fn clear(&mut self) {
+        self.scaled.clear();
+        self.seen.clear();
+        self.raw.clear();
+        self.whole = true;
+    }
+
+    /// Number of steps, T.
+    pub(crate) fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// The target at a step, where it was observed.
+    pub(crate) fn truth(&self, step: usize) -> Option<f32> {
+        let seen = *self.seen.get(step * self.features + self.target)?;
+        (seen as usize == step).then(|| self.raw[step])
+    }
+
+    /// The last target seen in `start..=last`.
+    pub(crate) fn last_seen(&self, start: usize, last: usize) -> Option<f32> {
+        let seen = self.seen[last * self.features + self.target];
+        (seen != NEVER && seen as usize >= start).then(|| self.raw[seen as usize])
+    }
+
+    /// The share of missing values in `start..=last`.
+    fn missing_share(&self, start: usize, last: usize) -> f64 {
+        if self.whole {
+            return 0.0;
+        }
+        let cells = start * self.features..(last + 1) * self.features;
+        let count = cells.len();
+        let missing =
+            cells.filter(|&cell| self.seen[cell] as usize != cell / self.features).count();
+        missing as f64 / count as f64
+    }
+}
+
+/// Windows of the series of one part of the data.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Examples {
+    pub(crate) series: Vec<Series>,
+    /// Number of the subject of each series.
+    pub(crate) subject: Vec<usize>,
+    /// Number of subjects.
+    pub(crate) subjects: usize,
+    pub(crate) windows: Vec<Example>,
+}
+
+/// One window: which series, from which step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Example {
+    pub(crate) series: u32,
+    pub(crate) start: u32,
+}
+
+impl Encoder {
+    /// The encoder of a study, its numbers taken from the training part.
+    pub(crate) fn fit(study: &Study, train: &Cohort, target: usize) -> Result<Self, Error> {
+        let window = &study.window;
+        let mut encoder = Self {
+            scaler: Scaler::fit(train, study.scale.kind)?,
+            target,
+            length: window.length,
+            horizons: window.horizons.clone(),
+            output: window.target,
+            changes: Vec::new(),
+            missing: window.missing,
+            indicators: window.indicators.clone(),
+            longest_gap_hours: window.longest_gap_hours,
+            most_missing: window.most_missing,
+        };
+        if encoder.output == TargetKind::Change {
+            let raw = study.scale.kind == sequela_data::scaling::ScalingMethod::Identity;
+            encoder.changes = if raw {
+                vec![1.0; window.horizons.len()]
+            } else {
+                encoder.measure_changes(train)?
+            };
+        }
+        Ok(encoder)
+    }
+
+    /// Root mean square of the change from the last value seen to each horizon.
+    fn measure_changes(&self, train: &Cohort) -> Result<Vec<f64>, Error> {
+        let series: Vec<Series> =
+            train.sequences().iter().map(|s| self.series(s)).collect::<Result<_, _>>()?;
+        let spread = |&horizon: &usize| {
+            let (mut sum, mut count) = (0.0, 0_u64);
+            for series in &series {
+                for last in 0..series.len().saturating_sub(horizon) {
+                    let then = series.truth(last + horizon);
+                    if let (Some(now), Some(then)) = (series.truth(last), then) {
+                        sum += (f64::from(then) - f64::from(now)).powi(2);
+                        count += 1;
+                    }
+                }
+            }
+            let spread = libm::sqrt(sum / count.max(1) as f64);
+            if spread > 0.0 { spread } else { 1.0 }
+        };
+        Ok(self.horizons.iter().map(spread).collect())
+    }
+
+    /// Columns of a network input row.
+    pub(crate) fn width(&self) -> usize {
+        self.scaler.channels.len() * (1 + self.indicators.len())
+    }
+
+    /// The windows that this encoder is asked about.
+    pub(crate) fn plan(&self, stride: usize) -> WindowPlan {
+        WindowPlan {
+            length: self.length,
+            horizons: self.horizons.clone(),
+            stride,
+            targets: vec![self.target],
+            longest_gap_hours: self.longest_gap_hours,
+        }
+    }
+
+    /// A sequence in the form that windows are cut from.
+    pub(crate) fn series(&self, sequence: &Sequence) -> Result<Series, Error> {
+        let features = self.scaler.channels.len();
+        let Steps::Numeric { values, observed, features: found } = &sequence.steps else {
+            return Err(Error::data(
+                sequence.id.as_str(),
+                "the sequence holds symbols, not numbers",
+                "forecast numeric sequences",
+            ));
+        };
+        if *found != features {
+            return Err(Error::data(
+                sequence.id.as_str(),
+                format!("the sequence has {found} channels, the model {features}"),
+                "give it the channels that the model was trained on",
+            ));
+        }
+        let mut series = self.empty(sequence.len());
+        for (row, seen) in values.chunks_exact(features).zip(observed.chunks_exact(features)) {
+            self.push(&mut series, row, |channel| seen[channel]);
+        }
+        Ok(series)
+    }
+
+    /// A series without steps.
+    pub(crate) fn empty(&self, room: usize) -> Series {
+        let features = self.scaler.channels.len();
+        Series {
+            scaled: Vec::with_capacity(room * features),
+            seen: Vec::with_capacity(room * features),
+            raw: Vec::with_capacity(room),
+            features,
+            target: self.target,
+            whole: true,
+        }
+    }
+
+    /// Appends a step.
+    pub(crate) fn push(&self, series: &mut Series, row: &[f32], observed: impl Fn(usize) -> bool) {
+        let step = u32::try_from(series.raw.len()).unwrap_or(NEVER - 1);
+        let before = series.seen.len().checked_sub(series.features);
+        for (channel, &value) in row.iter().enumerate() {
+            if observed(channel) {
+                series.scaled.push(self.scaler.scale(channel, value));
+                series.seen.push(step);
+            } else {
+                series.scaled.push(0.0);
+                series.seen.push(before.map_or(NEVER, |before| series.seen[before + channel]));
+                series.whole = false;
+            }
+        }
+        series.raw.push(row[self.target]);
+    }
+
+    /// The windows of a part whose targets lie inside it.
+    pub(crate) fn examples(&self, part: &Cohort, stride: usize) -> Result<Examples, Error> {
+        if part.is_empty() {
+            return Ok(Examples::default());
+        }
+        let windows = self.plan(stride).with_targets(part)?;
+        let mut examples = self.without_windows(part)?;
+        let usable = |example: &Example| {
+            let (series, start) =
+                (&examples.series[example.series as usize], example.start as usize);
+            series.missing_share(start, start + self.length - 1) <= self.most_missing
+        };
+        let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let list: Vec<Example> = windows
+            .list
+            .iter()
+            .map(|w| Example { series: narrow(w.sequence), start: narrow(w.start) })
+            .filter(usable)
+            .collect();
+        if list.is_empty() {
+            return Err(Error::data(
+                part.source(),
+                "every window has too many missing values",
+                "raise window.most_missing, or give data with fewer gaps",
+            ));
+        }
+        examples.windows = list;
+        Ok(examples)
+    }
+
+    /// The series of a part, without windows.
+    pub(crate) fn without_windows(&self, part: &Cohort) -> Result<Examples, Error> {
+        let subjects = part.subjects();
+        let number = |s: &Sequence| subjects.binary_search(&s.subject).unwrap_or(0);
+        Ok(Examples {
+            series: part.sequences().iter().map(|s| self.series(s)).collect::<Result<_, _>>()?,
+            subject: part.sequences().iter().map(number).collect(),
+            subjects: subjects.len(),
+            windows: Vec::new(),
+        })
+    }
+
+    /// Appends the rows of steps `steps` of a series to `out`; what was seen before `start` is
+    /// not looked at.
+    pub(crate) fn rows(
+        &self,
+        series: &Series,
+        start: usize,
+        steps: std::ops::Range<usize>,
+        out: &mut Vec<f32>,
+    ) {
+        let features = series.features;
+        if series.whole && self.indicators.is_empty() {
+            out.extend_from_slice(&series.scaled[steps.start * features..steps.end * features]);
+            return;
+        }
+        for step in steps {
+            let cells = step * features..(step + 1) * features;
+            for cell in cells.clone() {
+                out.push(self.value(series, start, cell));
+            }
+            for indicator in &self.indicators {
+                for cell in cells.clone() {
+                    out.push(indicate(*indicator, series.seen[cell], start, step));
+                }
+            }
+        }
+    }
+
+    /// The value that stands in a cell.
+    fn value(&self, series: &Series, start: usize, cell: usize) -> f32 {
+        let seen = series.seen[cell];
+        let (step, channel) = (cell / series.features, cell % series.features);
+        let known = match self.missing {
+            Missing::Carry => seen != NEVER && seen as usize >= start,
+            Missing::Centre => seen as usize == step,
+        };
+        if known { series.scaled[seen as usize * series.features + channel] } else { 0.0 }
+    }
+
+    /// The value that changes are counted from: the last one seen, else the centre.
+    pub(crate) fn anchor(&self, series: &Series, start: usize, last: usize) -> f32 {
+        series.last_seen(start, last).unwrap_or_else(|| narrow(self.centre()))
+    }
+
+    /// The centre of the target channel.
+    pub(crate) fn centre(&self) -> f64 {
+        self.scaler.channels.get(self.target).map_or(0.0, |scale| scale.centre)
+    }
+
+    /// Appends what the network should say at step `last`, and 1 where that is known, else 0.
+    pub(crate) fn targets(
+        &self,
+        series: &Series,
+        start: usize,
+        last: usize,
+        targets: &mut Vec<f32>,
+        weights: &mut Vec<f32>,
+    ) {
+        let anchor = self.anchor(series, start, last);
+        for (k, &horizon) in self.horizons.iter().enumerate() {
+            match series.truth(last + horizon) {
+                Some(truth) => {
+                    targets.push(match self.output {
+                        TargetKind::Value => self.scaler.scale(self.target, truth),
+                        TargetKind::Change => {
+                            narrow((f64::from(truth) - f64::from(anchor)) / self.changes[k])
+                        }
+                    });
+                    weights.push(1.0);
+                }
+                None => {
+                    targets.push(0.0);
+                    weights.push(0.0);
+                }
+            }
+        }
+    }
+
+    /// The forecast, in the target's unit, of output `k`.
+    pub(crate) fn decode(&self, k: usize, anchor: f32, output: f32) -> f32 {
+        match self.output {
+            TargetKind::Value => self.scaler.unscale(self.target, output),
+            TargetKind::Change => narrow(f64::from(anchor) + f64::from(output) * self.changes[k]),
+        }
+    }
+}
+
+fn indicate(indicator: Indicator, seen: u32, start: usize, step: usize) -> f32 {
+    let known = seen != NEVER && seen as usize >= start;
+    match indicator {
+        Indicator::Observed => f32::from(u8::from(known && seen as usize == step)),
+        Indicator::Gap => {
+            let gap = if known { step - seen as usize } else { step + 1 - start };
+            narrow(libm::log1p(gap as f64))
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "values are kept in f32")]
+pub(crate) fn narrow(value: f64) -> f32 {
+    value as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sequela_core::SubjectId;
+    use sequela_data::scaling::ChannelScale;
+
+    fn encoder(missing: Missing, output: TargetKind) -> Encoder {
+        let scale = ChannelScale { name: "hr".into(), centre: 70.0, spread: 10.0, observed: 9 };
+        Encoder {
+            scaler: Scaler { channels: vec![scale] },
+            target: 0,
+            length: 3,
+            horizons: vec![1, 2],
+            output,
+            changes: vec![2.0, 4.0],
+            missing,
+            indicators: vec![Indicator::Observed, Indicator::Gap],
+            longest_gap_hours: None,
+            most_missing: 1.0,
+        }
+    }
+
+    fn series(encoder: &Encoder) -> Series {
+        let nan = f32::NAN;
+        let values = [80.0, nan, nan, 60.0, nan, 90.0];
+        let sequence = Sequence::numeric("a", SubjectId::new("p"), 1, &values).unwrap();
+        encoder.series(&sequence).unwrap()
+    }
+
+    #[test]
+    fn missing_values_are_carried_inside_the_window_only() {
+        let encoder = encoder(Missing::Carry, TargetKind::Value);
+        let series = series(&encoder);
+        let mut rows = Vec::new();
+        encoder.rows(&series, 0, 0..3, &mut rows);
+        let two = libm::log1p(2.0) as f32;
+        let one = libm::log1p(1.0) as f32;
+        assert_eq!(rows, [1.0, 1.0, 0.0, 1.0, 0.0, one, 1.0, 0.0, two]);
+        rows.clear();
+        encoder.rows(&series, 1, 1..4, &mut rows);
+        assert_eq!(rows, [0.0, 0.0, one, 0.0, 0.0, two, -1.0, 1.0, 0.0]);
+        assert_eq!(encoder.anchor(&series, 1, 2).to_bits(), 70.0_f32.to_bits());
+    }
+
+    #[test]
+    fn targets_and_forecasts_are_each_others_reverse() {
+        for output in [TargetKind::Value, TargetKind::Change] {
+            let encoder = encoder(Missing::Centre, output);
+            let series = series(&encoder);
+            let (mut targets, mut weights) = (Vec::new(), Vec::new());
+            encoder.targets(&series, 1, 3, &mut targets, &mut weights);
+            assert_eq!(weights, [0.0, 1.0]);
+            let anchor = encoder.anchor(&series, 1, 3);
+            assert_eq!(encoder.decode(1, anchor, targets[1]).to_bits(), 90.0_f32.to_bits());
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Losses and forecasts of a network that is not being changed.
+
+use sequela_kernels::Context;
+use sequela_nn::{Batch, Keep, Parameters, Program, Runner, Value};
+
+use crate::Error;
+use crate::encode::{Encoder, Examples};
+use crate::feed::{Carry, Feed, Form, Order, Ports, WindowFeed};
+
+/// A network over the windows of one part.
+pub(crate) struct Judge<'a> {
+    feed: Box<dyn Feed + 'a>,
+    runner: Runner,
+    batch: Batch,
+}
+
+impl<'a> Judge<'a> {
+    /// Over the batches of a feed.
+    pub(crate) fn new(program: &Program, feed: Box<dyn Feed + 'a>) -> Result<Self, Error> {
+        let capacity = feed.capacity(program);
+        Ok(Self {
+            runner: Runner::new(program, &capacity, &Keep::Nothing)?,
+            batch: Batch::new(program, &capacity)?,
+            feed,
+        })
+    }
+
+    /// The mean loss over all known targets.
+    pub(crate) fn loss(
+        &mut self,
+        context: &mut Context,
+        parameters: &Parameters,
+    ) -> Result<f64, Error> {
+        let (mut sum, mut total) = (0.0, 0.0);
+        for step in 0..self.feed.steps() {
+            let carry = self.feed.fill(step, &mut self.batch)?;
+            if self.feed.carries() && carry == Carry::Fresh {
+                self.runner.forget_states();
+            }
+            self.runner.forward(context, parameters, &self.batch)?;
+            let loss = self.runner.loss(&self.batch)?;
+            if self.feed.carries() {
+                self.runner.carry_states()?;
+            }
+            let weight = self.runner.weights().first().copied().unwrap_or(0.0);
+            sum += loss * weight;
+            total += weight;
+        }
+        Ok(sum / f64::max(total, f64::MIN_POSITIVE))
+    }
+}
+
+/// What a network is, for forecasting.
+#[derive(Clone, Copy)]
+pub(crate) struct Net<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) parameters: &'a Parameters,
+    pub(crate) encoder: &'a Encoder,
+    pub(crate) form: Form,
+    /// Outputs for each horizon, and which of them is the forecast.
+    pub(crate) quantiles: (usize, usize),
+}
+
+impl Net<'_> {
+    /// The output.
+    pub(crate) fn output(&self) -> Result<Value, Error> {
+        self.program.output("forecast").ok_or_else(|| {
+            Error::data("program", "it has no output called forecast", "report this as a bug")
+        })
+    }
+
+    /// Forecasts for every window, `(N, K)` in the target's unit.
+    ///
+    /// **Determinism** the same bits however many windows there are.
+    pub(crate) fn forecasts(
+        &self,
+        context: &mut Context,
+        examples: &Examples,
+    ) -> Result<Vec<f32>, Error> {
+        let ports = Ports::find(self.program)?;
+        let mut feed =
+            WindowFeed::new(self.encoder, examples, (ports, self.form), BATCH, Order::Given);
+        let capacity = feed.capacity(self.program);
+        let mut runner = Runner::new(self.program, &capacity, &Keep::Nothing)?;
+        let mut batch = Batch::new(self.program, &capacity)?;
+        let output = self.output()?;
+        let horizons = self.encoder.horizons.len();
+        let mut forecasts = Vec::with_capacity(examples.windows.len() * horizons);
+        let mut row = Vec::new();
+        for step in 0..feed.steps() {
+            feed.fill(step, &mut batch)?;
+            runner.forward(context, self.parameters, &batch)?;
+            for (b, &member) in feed.members(step).iter().enumerate() {
+                let example = examples.windows[member as usize];
+                let series = &examples.series[example.series as usize];
+                let start = example.start as usize;
+                runner.read(output, &batch, b, &mut row);
+                let last = start + self.encoder.length - 1;
+                self.decode(
+                    series,
+                    (start, last),
+                    last_row(&row, horizons, self.quantiles.0),
+                    &mut forecasts,
+                );
+            }
+        }
+        Ok(forecasts)
+    }
+
+    /// Appends the forecasts of one row of outputs.
+    pub(crate) fn decode(
+        &self,
+        series: &crate::encode::Series,
+        (start, last): (usize, usize),
+        outputs: &[f32],
+        forecasts: &mut Vec<f32>,
+    ) {
+        let anchor = self.encoder.anchor(series, start, last);
+        let (count, middle) = self.quantiles;
+        for k in 0..self.encoder.horizons.len() {
+            forecasts.push(self.encoder.decode(k, anchor, outputs[k * count + middle]));
+        }
+    }
+}
+
+fn last_row(rows: &[f32], horizons: usize, quantiles: usize) -> &[f32] {
+    &rows[rows.len() - horizons * quantiles..]
+}
+
+/// Windows forecast at once.
+pub(crate) const BATCH: usize = 256;

@@ -1,0 +1,99 @@
+//! From a study to a program: the model, and the feed-forward baseline.
+
+use sequela_kernels::activation::Activation;
+use sequela_kernels::linear::Bias;
+use sequela_nn::{
+    Activate, Architecture, Builder, CellKind, Directions, Features, Head, Initial, Interface,
+    Linear, Loss, LossTerm, ParamKind, ParamSpec, Pooling, Program, Rows, Scalar,
+};
+
+use crate::Error;
+use crate::encode::Encoder;
+use crate::feed::Form;
+use crate::study::Study;
+
+/// The name of the only head.
+pub(crate) const HEAD: &str = "forecast";
+
+/// The program of a study's model.
+pub(crate) fn model(study: &Study, encoder: &Encoder) -> Result<Program, Error> {
+    let head =
+        Head { name: HEAD.into(), outputs: encoder.horizons.len(), loss: study.train.loss.clone() };
+    let interface = Interface {
+        features: Features::Numeric { width: encoder.width() },
+        second: None,
+        statics: 0,
+        heads: vec![head],
+        horizon: 0,
+    };
+    Ok(study.model.build(&interface)?)
+}
+
+/// How the model takes a window.
+pub(crate) fn form(study: &Study) -> Form {
+    match &study.model {
+        Architecture::Sequence(model) if model.pooling == Pooling::None => Form::EveryStep,
+        _ => Form::Sequence,
+    }
+}
+
+/// Outputs for each horizon, and which of them is the forecast: the median, or the only one.
+pub(crate) fn quantiles(loss: &Loss) -> (usize, usize) {
+    match loss {
+        Loss::Pinball { quantiles } => {
+            let distance = |q: f32| (q - 0.5).abs();
+            let middle = (0..quantiles.len())
+                .min_by(|&a, &b| distance(quantiles[a]).total_cmp(&distance(quantiles[b])));
+            (quantiles.len(), middle.unwrap_or(0))
+        }
+        _ => (1, 0),
+    }
+}
+
+/// What the model is called in tables.
+pub(crate) fn name(study: &Study) -> String {
+    let Architecture::Sequence(model) = &study.model else { return "model".into() };
+    let cell = match model.cell {
+        CellKind::Elman => "Elman",
+        CellKind::Lstm => "LSTM",
+        CellKind::Gru => "GRU",
+    };
+    match model.directions {
+        Directions::Forward => cell.into(),
+        Directions::Both => format!("bidirectional {cell}"),
+    }
+}
+
+/// A feed-forward net on the whole window as one row.
+pub(crate) fn feed_forward(
+    study: &Study,
+    encoder: &Encoder,
+    hidden: &[usize],
+) -> Result<Program, Error> {
+    let mut builder = Builder::new();
+    let mut width = encoder.length * encoder.width();
+    let mut value = builder.input("x", Rows::Sequences, width)?;
+    let outputs = encoder.horizons.len();
+    let (quantiles, _) = quantiles(&study.train.loss);
+    for (layer, &units) in hidden.iter().chain(&[outputs * quantiles]).enumerate() {
+        let kind = ParamKind::Linear { inputs: width, outputs: units, bias: Bias::Trained };
+        let name = if layer == hidden.len() { "head".into() } else { format!("layer{layer}") };
+        let param = builder.param(ParamSpec { name, kind, initial: Initial::Keras });
+        value = builder.add(Linear { param }, &[value])?;
+        if layer < hidden.len() {
+            value = builder.add(Activate { kind: Activation::Relu }, &[value])?;
+        }
+        width = units;
+    }
+    let target = builder.input(&format!("target.{HEAD}"), Rows::Sequences, outputs)?;
+    let weight = builder.input(&format!("weight.{HEAD}"), Rows::Sequences, outputs)?;
+    builder.loss(LossTerm {
+        kind: study.train.loss.clone(),
+        prediction: value,
+        target,
+        weight: Some(weight),
+        scale: Scalar::Fixed(1.0),
+    });
+    builder.output(HEAD, value);
+    Ok(builder.finish()?)
+}

@@ -1,0 +1,262 @@
+//! Forecasts of a model for new series: in one go, or value by value.
+
+use std::path::Path;
+
+use sequela_core::{Limits, Schema, Sequence};
+use sequela_data::Cohort;
+use sequela_formats::csv::{Cell, sniff, to_csv};
+use sequela_kernels::Context;
+use serde_json::json;
+
+use crate::encode::{Example, Examples};
+use crate::feed::Form;
+use crate::model::Model;
+use crate::study::{Content, CsvData, Data, NpyData, TimeSpec, TimeWord, ValueSpec};
+use crate::{Error, carried, source};
+
+/// What a call may use, and what may end it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Threads; 0 chooses by the size of the work.
+    pub threads: usize,
+    /// Set by a signal handler: training writes a checkpoint and returns.
+    pub stop: Option<&'a std::sync::atomic::AtomicBool>,
+    /// Bounds on what is read.
+    pub limits: Limits,
+}
+
+/// Which forecasts are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PredictRows {
+    /// One for each sequence, from its end.
+    Last,
+    /// One for each step that has a whole window behind it.
+    Every,
+}
+
+/// Forecasts for several sequences.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecasts {
+    /// Name of what is forecast.
+    pub channel: String,
+    /// Its unit.
+    pub unit: String,
+    /// What one step is called.
+    pub step_name: String,
+    /// Steps ahead, one for each value of a row.
+    pub horizons: Vec<usize>,
+    /// In the order of sequences and steps.
+    pub rows: Vec<ForecastRow>,
+}
+
+/// Forecasts from one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForecastRow {
+    /// Whose.
+    pub subject: String,
+    /// Name of the sequence.
+    pub sequence: String,
+    /// The last step that was seen, from 0.
+    pub step: usize,
+    /// Its time in hours, where the sequence has times.
+    pub time: Option<f64>,
+    /// One forecast for each horizon, in the unit of the target.
+    pub values: Vec<f32>,
+}
+
+impl Forecasts {
+    /// A table with one row for each step and horizon.
+    pub fn to_csv(&self) -> Vec<u8> {
+        let value = if self.unit.is_empty() {
+            self.channel.clone()
+        } else {
+            format!("{} ({})", self.channel, self.unit)
+        };
+        let ahead = format!("{}s_ahead", self.step_name);
+        let header = ["subject", "sequence", "step", "time_h", &ahead, &value];
+        let mut rows = Vec::with_capacity(self.rows.len() * self.horizons.len());
+        for row in &self.rows {
+            for (&horizon, &value) in self.horizons.iter().zip(&row.values) {
+                rows.push(vec![
+                    Cell::Text(row.subject.clone()),
+                    Cell::Text(row.sequence.clone()),
+                    integer(row.step),
+                    row.time.map_or(Cell::Missing, Cell::Number),
+                    integer(horizon),
+                    // Through its own shortest digits, so that 71.3 is not 71.30000305.
+                    Cell::Number(value.to_string().parse().unwrap_or(f64::from(value))),
+                ]);
+            }
+        }
+        to_csv(&header, &rows)
+    }
+
+    /// The same as JSON.
+    pub fn to_json(&self) -> String {
+        let rows: Vec<_> = self
+            .rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "subject": row.subject,
+                    "sequence": row.sequence,
+                    "step": row.step,
+                    "time_hours": row.time,
+                    "forecasts": row.values,
+                })
+            })
+            .collect();
+        json!({
+            "channel": self.channel,
+            "unit": self.unit,
+            "step": self.step_name,
+            "horizons": self.horizons,
+            "rows": rows,
+        })
+        .to_string()
+    }
+}
+
+fn integer(value: usize) -> Cell {
+    i64::try_from(value).map_or(Cell::Missing, Cell::Integer)
+}
+
+/// Reads series for a model: tables (`.csv`, `.tsv`, `.txt`, also gzip), arrays (`.npy`), or WFDB
+/// records (a folder or an archive).
+///
+/// Columns of a table are found by the model's channel names; subject and time column are those
+/// of the study where the table has them, else they are guessed.
+///
+/// # Errors
+/// What reading gives; [`Error::Schema`] where channels or units are not the model's.
+pub fn read_input(path: &Path, model: &Model, limits: &Limits) -> Result<Vec<Sequence>, Error> {
+    let study = &model.manifest().study;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let cohort = if name.ends_with(".npy") {
+        let data = match &study.data {
+            Data::Npy(data) => data.clone(),
+            data => NpyData {
+                path: path.to_owned(),
+                content: match data {
+                    Data::Wfdb(_) => Content::BeatIntervals,
+                    _ => Content::Values,
+                },
+                beats: sequela_data::heart_rate::BeatOptions::default(),
+                name: model.target().name.clone(),
+                unit: model.target().unit.clone(),
+                step: data.step().to_owned(),
+            },
+        };
+        source::npy(&data, path, limits)?
+    } else if path.is_dir() || name.contains(".tar") || name.ends_with(".tgz") {
+        let wfdb = match &study.data {
+            Data::Wfdb(data) => data.clone(),
+            _ => crate::study::WfdbData::at(path),
+        };
+        source::wfdb(&wfdb, path, limits)?
+    } else {
+        source::csv(&table_of(path, model, limits)?, path, limits)?
+    };
+    model.check_schema(cohort.schema(), &path.display().to_string())?;
+    Ok(cohort.sequences().to_vec())
+}
+
+/// How to read a table for a model.
+fn table_of(path: &Path, model: &Model, limits: &Limits) -> Result<CsvData, Error> {
+    let sniffed = sniff(path, limits)?;
+    let values = model
+        .manifest()
+        .schema
+        .iter()
+        .map(|channel| {
+            // The table's own unit where it tells one, so that a wrong one is refused.
+            let known = sniffed.columns.values.iter().find(|value| value.name == channel.name);
+            let unit = known.map_or_else(String::new, |value| value.unit.clone());
+            ValueSpec { name: channel.name.clone(), unit }
+        })
+        .collect();
+    let (subject, time, every_seconds) = match &model.manifest().study.data {
+        Data::Csv(data) => (data.subject.clone(), data.time.clone(), data.every_seconds),
+        _ => (None, None, None),
+    };
+    let guessed = sniffed
+        .columns
+        .time
+        .map(|time| TimeSpec { format: TimeWord::of(time.format), name: time.name });
+    Ok(CsvData {
+        path: path.to_owned(),
+        subject: sniffed.columns.subject.or(subject),
+        time: time.or(guessed),
+        values,
+        target: None,
+        every_seconds,
+        step: model.manifest().study.data.step().to_owned(),
+    })
+}
+
+/// Forecasts of a model.
+///
+/// **Determinism** the same bits for a sequence alone or among others, for any number of
+/// threads, and those of the judgement at the end of training.
+///
+/// # Errors
+/// [`Error::Load`] where every sequence is shorter than the window; [`Error::Data`] for one of
+/// other channels.
+pub fn predict(
+    model: &Model,
+    sequences: &[Sequence],
+    rows: PredictRows,
+    options: &Options<'_>,
+) -> Result<Forecasts, Error> {
+    let encoder = &model.manifest().encoder;
+    let channels = model.manifest().schema.iter().map(|channel| sequela_core::Channel {
+        name: channel.name.clone(),
+        unit: channel.unit.clone(),
+    });
+    let cohort = Cohort::new(Schema::new(channels.collect()), sequences.to_vec(), "the series")?;
+    let mut examples = encoder.without_windows(&cohort)?;
+    let windows = encoder.plan(1).without_targets(&cohort)?.list;
+    let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    for (at, window) in windows.iter().enumerate() {
+        let is_last = windows.get(at + 1).is_none_or(|next| next.sequence != window.sequence);
+        if rows == PredictRows::Every || is_last {
+            let example = Example { series: narrow(window.sequence), start: narrow(window.start) };
+            examples.windows.push(example);
+        }
+    }
+    let mut context = Context::new(options.threads.max(1))?;
+    let values = forecasts(model, &cohort, &examples, &mut context)?;
+    let count = encoder.horizons.len();
+    let rows = examples.windows.iter().zip(values.chunks_exact(count)).map(|(example, values)| {
+        let sequence = &sequences[example.series as usize];
+        let step = example.start as usize + encoder.length - 1;
+        ForecastRow {
+            subject: sequence.subject.as_str().to_owned(),
+            sequence: sequence.id.clone(),
+            step,
+            time: sequence.times.as_ref().map(|times| times[step]),
+            values: values.to_vec(),
+        }
+    });
+    Ok(Forecasts {
+        channel: model.target().name.clone(),
+        unit: model.target().unit.clone(),
+        step_name: model.manifest().study.data.step().to_owned(),
+        horizons: encoder.horizons.clone(),
+        rows: rows.collect(),
+    })
+}
+
+/// Forecasts for windows, `(N, K)`: each from zero state, or at the end of all that came before.
+pub(crate) fn forecasts(
+    model: &Model,
+    cohort: &Cohort,
+    examples: &Examples,
+    context: &mut Context,
+) -> Result<Vec<f32>, Error> {
+    let net = model.net();
+    if net.form == Form::EveryStep && model.manifest().study.train.truncate.is_some() {
+        return carried::forecasts(&net, cohort, examples, context);
+    }
+    net.forecasts(context, examples)
+}

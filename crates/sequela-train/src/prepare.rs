@@ -1,0 +1,152 @@
+//! From a study to everything that training needs: data, parts, encoder, program.
+
+use sequela_core::Limits;
+use sequela_data::Cohort;
+use sequela_data::split::Parts;
+use sequela_nn::Program;
+
+use crate::baselines::{BaselineNumbers, Wanted};
+use crate::carried::all_stretches;
+use crate::encode::{Encoder, Examples};
+use crate::event::Part;
+use crate::feed::{CarriedFeed, Feed, Form, Order, Ports, WindowFeed};
+use crate::judge::{BATCH, Judge};
+use crate::study::Study;
+use crate::{Error, network, source};
+
+/// A study with its data.
+pub(crate) struct Prepared {
+    pub(crate) cohort: Cohort,
+    pub(crate) parts: Parts,
+    pub(crate) encoder: Encoder,
+    pub(crate) program: Program,
+    pub(crate) form: Form,
+    pub(crate) train: Examples,
+    pub(crate) tune: Examples,
+    /// The windows that are judged, and of which part: the training part where no test part is
+    /// kept apart.
+    pub(crate) test: Examples,
+    pub(crate) judged_on_training: bool,
+    stretches: Vec<(usize, std::ops::Range<usize>)>,
+    tune_stretches: Vec<(usize, std::ops::Range<usize>)>,
+}
+
+impl Prepared {
+    /// Loads, splits, scales and cuts.
+    pub(crate) fn new(study: &Study, limits: &Limits) -> Result<Self, Error> {
+        let cohort = source::load(study, limits)?;
+        let target = source::target(study, cohort.schema())?;
+        let parts = source::split(study, &cohort)?;
+        let encoder = Encoder::fit(study, &parts.train, target)?;
+        let train = encoder.examples(&parts.train, study.window.stride)?;
+        let tune = encoder.examples(&parts.tune, study.window.stride)?;
+        let judged_on_training = parts.test.is_empty();
+        let judged = if judged_on_training { &parts.train } else { &parts.test };
+        let test = encoder.examples(judged, study.evaluate.stride)?;
+        let program = network::model(study, &encoder)?;
+        Ok(Self {
+            stretches: all_stretches(&encoder, &parts.train),
+            tune_stretches: all_stretches(&encoder, &parts.tune),
+            form: network::form(study),
+            cohort,
+            parts,
+            encoder,
+            program,
+            train,
+            tune,
+            test,
+            judged_on_training,
+        })
+    }
+
+    /// The part that is judged.
+    pub(crate) fn judged(&self) -> &Cohort {
+        if self.judged_on_training { &self.parts.train } else { &self.parts.test }
+    }
+
+    /// Sizes of training, tuning and test part.
+    pub(crate) fn sizes(&self) -> [Part; 3] {
+        let size = |cohort: &Cohort, windows: usize| Part {
+            subjects: cohort.subjects().len(),
+            sequences: cohort.len(),
+            windows,
+        };
+        let tested = if self.judged_on_training { 0 } else { self.test.windows.len() };
+        [
+            size(&self.parts.train, self.train.windows.len()),
+            size(&self.parts.tune, self.tune.windows.len()),
+            size(&self.parts.test, tested),
+        ]
+    }
+
+    /// The batches that the model is trained on.
+    pub(crate) fn feed(&self, study: &Study) -> Result<Box<dyn Feed + '_>, Error> {
+        let ports = Ports::find(&self.program)?;
+        let (batch, seed) = (study.train.batch, study.study.seed);
+        Ok(match study.train.truncate {
+            Some(piece) => Box::new(CarriedFeed::new(
+                &self.encoder,
+                (&self.train, &self.stretches),
+                ports,
+                (batch, piece),
+                seed,
+            )),
+            None => Box::new(self.windows(study, ports)),
+        })
+    }
+
+    fn windows(&self, study: &Study, ports: Ports) -> WindowFeed<'_> {
+        let order = Order::Shuffled(study.study.seed);
+        let form = (ports, self.form);
+        WindowFeed::new(&self.encoder, &self.train, form, study.train.batch, order)
+            .at_most(study.train.windows_per_epoch)
+    }
+
+    /// What measures the tuning loss of the model.
+    pub(crate) fn judge(&self, study: &Study) -> Result<Option<Judge<'_>>, Error> {
+        if self.tune.windows.is_empty() {
+            return Ok(None);
+        }
+        let ports = Ports::find(&self.program)?;
+        let feed: Box<dyn Feed + '_> = match study.train.truncate {
+            Some(piece) => Box::new(CarriedFeed::new(
+                &self.encoder,
+                (&self.tune, &self.tune_stretches),
+                ports,
+                (BATCH, piece),
+                study.study.seed,
+            )),
+            None => {
+                let form = (ports, self.form);
+                Box::new(WindowFeed::new(&self.encoder, &self.tune, form, BATCH, Order::Given))
+            }
+        };
+        Judge::new(&self.program, feed).map(Some)
+    }
+
+    /// The fitted baselines.
+    pub(crate) fn baselines(&self, study: &Study) -> BaselineNumbers {
+        let wanted = Wanted {
+            season: study.evaluate.baselines.season,
+            order: study.evaluate.baselines.autoregression,
+        };
+        BaselineNumbers::fit(&self.encoder, &self.train, &self.tune, wanted)
+    }
+
+    /// Threads that the work of one step is worth.
+    pub(crate) fn threads(&self, study: &Study, wanted: usize) -> usize {
+        if wanted > 0 {
+            return wanted;
+        }
+        let weights: usize = self.program.params().iter().map(sequela_nn::ParamSpec::count).sum();
+        let steps = study.train.truncate.unwrap_or(self.encoder.length);
+        let rows = study.train.batch.min(self.train.windows.len()).saturating_mul(steps);
+        if rows.saturating_mul(weights) < WORTH_THREADS {
+            return 1;
+        }
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    }
+}
+
+/// Multiplications of one forward pass from which a second thread is worth its handoffs.
+const WORTH_THREADS: usize = 40_000_000;

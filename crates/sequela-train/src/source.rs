@@ -1,0 +1,160 @@
+//! From the data section of a study to a cohort and its parts.
+
+use std::path::{Path, PathBuf};
+
+use sequela_core::{Channel, Limits, Location, Schema, Sequence, SubjectId};
+use sequela_data::load::{AnnotatedBeats, annotated_beats, intervals, series};
+use sequela_data::resample::{Grid, resample_all};
+use sequela_data::simulate::{HeartRateSimulation, SimulatedSteps, article};
+use sequela_data::split::{Parts, SubjectLists, by_lists, by_subject, by_time, check_leakage};
+use sequela_data::{Cohort, datasets};
+use sequela_formats::csv::{SeriesColumns, TimeColumn, TimeFormat, ValueColumn};
+use sequela_formats::npy::read_array;
+
+use crate::Error;
+use crate::study::{Content, CsvData, Data, NpyData, Split, SplitBy, Study, TimeWord, WfdbData};
+
+/// Where a file of a study is: as it is if absolute, else beside the study, else in the present
+/// folder, else among the data sets.
+pub(crate) fn find(path: &Path, base: &Path) -> Result<PathBuf, Error> {
+    let beside = base.join(path);
+    if path.is_absolute() || beside.exists() {
+        return Ok(beside);
+    }
+    if path.exists() {
+        return Ok(path.to_owned());
+    }
+    datasets::find(&path.to_string_lossy()).map_err(|error| Error::Data {
+        location: Location::file(path),
+        what: format!(
+            "there is no such file beside the study, in the present folder or among the data sets \
+             ({error})"
+        ),
+        hint: "check data.path, or set SEQUELA_DATA to the folder of data sets".into(),
+    })
+}
+
+/// The cohort of a study.
+pub(crate) fn load(study: &Study, limits: &Limits) -> Result<Cohort, Error> {
+    let at = |path: &Path| find(path, &study.base);
+    Ok(match &study.data {
+        Data::Csv(data) => csv(data, &at(&data.path)?, limits)?,
+        Data::Npy(data) => npy(data, &at(&data.path)?, limits)?,
+        Data::Wfdb(data) => wfdb(data, &at(&data.path)?, limits)?,
+        Data::Simulated(data) => HeartRateSimulation {
+            subjects: data.subjects,
+            hours: data.hours,
+            seed: study.study.seed,
+            steps: data.every_seconds.map_or(SimulatedSteps::Beats, SimulatedSteps::EverySeconds),
+        }
+        .run()?,
+        Data::Article(_) => article::cohort()?,
+    })
+}
+
+/// The cohort of a table.
+pub(crate) fn csv(data: &CsvData, path: &Path, limits: &Limits) -> Result<Cohort, Error> {
+    let columns = SeriesColumns {
+        subject: data.subject.clone(),
+        time: data
+            .time
+            .as_ref()
+            .map(|time| TimeColumn { name: time.name.clone(), format: time_format(time.format) }),
+        values: data
+            .values
+            .iter()
+            .map(|value| ValueColumn { name: value.name.clone(), unit: value.unit.clone() })
+            .collect(),
+    };
+    let cohort = series(path, &columns, limits)?;
+    Ok(match data.every_seconds {
+        Some(seconds) => {
+            let grid = Grid { step_hours: seconds / 3600.0, carry_forward: 0 };
+            resample_all(&cohort, &grid, limits)?
+        }
+        None => cohort,
+    })
+}
+
+/// The cohort of an array.
+pub(crate) fn npy(data: &NpyData, path: &Path, limits: &Limits) -> Result<Cohort, Error> {
+    if data.content == Content::BeatIntervals {
+        return Ok(intervals(path, &data.beats, limits)?);
+    }
+    let array = read_array(path, limits)?;
+    let steps = array.shape.last().copied().unwrap_or(0).max(1);
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let one = array.values.len() <= steps;
+    let mut sequences = Vec::new();
+    for (row, values) in array.values.chunks(steps).enumerate() {
+        let id = if one { stem.to_string() } else { format!("{stem}-{}", row + 1) };
+        let values: Vec<f32> = values.iter().map(|&value| crate::encode::narrow(value)).collect();
+        sequences.push(
+            Sequence::numeric(&id, SubjectId::new(&id), 1, &values)
+                .map_err(sequela_data::Error::from)?,
+        );
+    }
+    let schema = Schema::new(vec![Channel { name: data.name.clone(), unit: data.unit.clone() }]);
+    Ok(Cohort::new(schema, sequences, path.display().to_string())?)
+}
+
+/// The cohort of annotated records.
+pub(crate) fn wfdb(data: &WfdbData, path: &Path, limits: &Limits) -> Result<Cohort, Error> {
+    let options = AnnotatedBeats {
+        annotator: data.annotator.clone(),
+        subjects: data.subjects,
+        beats: data.beats,
+    };
+    Ok(annotated_beats(&[path.to_owned()], &options, limits)?)
+}
+
+/// The reader's word for a study's.
+pub(crate) fn time_format(word: TimeWord) -> TimeFormat {
+    match word {
+        TimeWord::Days => TimeFormat::Days,
+        TimeWord::Hours => TimeFormat::Hours,
+        TimeWord::Minutes => TimeFormat::Minutes,
+        TimeWord::Seconds => TimeFormat::Seconds,
+        TimeWord::Milliseconds => TimeFormat::Milliseconds,
+        TimeWord::DateTime => TimeFormat::DateTime,
+    }
+}
+
+/// Position of the channel that is forecast.
+pub(crate) fn target(study: &Study, schema: &Schema) -> Result<usize, Error> {
+    let Data::Csv(CsvData { target: Some(target), .. }) = &study.data else { return Ok(0) };
+    schema.position(target).ok_or_else(|| {
+        Error::data("data.target", "it is not among the channels", "name one of data.values")
+    })
+}
+
+/// Training, tuning and test part.
+pub(crate) fn split(study: &Study, cohort: &Cohort) -> Result<Parts, Error> {
+    let Split { by, fractions, train, tune, test } = &study.split;
+    match by {
+        SplitBy::Time => {
+            let reach = study.window.length + study.window.horizons.last().copied().unwrap_or(0);
+            let nothing_apart = fractions.tune <= 0.0 && fractions.test <= 0.0;
+            Ok(by_time(cohort, *fractions, if nothing_apart { 0 } else { reach })?)
+        }
+        SplitBy::Subject => {
+            let named = !(train.is_empty() && tune.is_empty() && test.is_empty());
+            let split = if named {
+                let lists =
+                    SubjectLists { train: train.clone(), tune: tune.clone(), test: test.clone() };
+                by_lists(cohort, &lists)?
+            } else {
+                if cohort.subjects().len() < 2 {
+                    return Err(Error::data(
+                        "split.by",
+                        "there is one subject only, which cannot be split by subject",
+                        "write by = \"time\" in [split]",
+                    ));
+                }
+                by_subject(cohort, *fractions, study.study.seed)?
+            };
+            check_leakage(cohort, &split)?;
+            Ok(split.parts(cohort))
+        }
+    }
+}

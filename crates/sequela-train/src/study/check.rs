@@ -1,0 +1,297 @@
+//! What types cannot say about a study: ranges, and fields that have to agree.
+
+use sequela_core::Location;
+use sequela_nn::{Architecture, Clip, Loss, Pooling};
+
+use super::{Data, Schedule, Study, Task};
+use crate::Error;
+
+/// Finds the place of a field.
+type Place<'a> = &'a dyn Fn(&[String]) -> Location;
+
+/// Refuses a study that cannot be run.
+pub(super) fn check(study: &Study, place: Place<'_>) -> Result<(), Error> {
+    let check = Check { place };
+    if study.study.task != Task::Forecast {
+        return Err(Error::Unsupported {
+            location: check.at("study.task"),
+            what: "only forecasts can be trained yet".into(),
+            hint: "write task = \"forecast\"".into(),
+        });
+    }
+    if study.study.name.trim().is_empty() {
+        return Err(check.refuse("study.name", "the name is empty", "give it a word or two"));
+    }
+    check.data(study)?;
+    check.window(study)?;
+    check.train(study)?;
+    check.schedule(study)?;
+    check.loss(study)?;
+    check.model(study)
+}
+
+struct Check<'a> {
+    place: Place<'a>,
+}
+
+impl Check<'_> {
+    fn at(&self, field: &str) -> Location {
+        let path: Vec<String> = field.split('.').map(str::to_owned).collect();
+        (self.place)(&path)
+    }
+
+    fn refuse(&self, field: &str, what: &str, hint: &str) -> Error {
+        Error::Study { location: self.at(field), what: what.into(), hint: hint.into() }
+    }
+
+    /// Refuses 0 and what is over the limit.
+    fn count(&self, field: &str, value: u64, limit: u64) -> Result<(), Error> {
+        if value == 0 {
+            return Err(self.refuse(field, "it is 0", "give at least 1"));
+        }
+        self.at_most(field, value, limit)
+    }
+
+    fn at_most(&self, field: &str, value: u64, limit: u64) -> Result<(), Error> {
+        if value <= limit {
+            return Ok(());
+        }
+        Err(Error::TooLarge {
+            location: self.at(field),
+            what: value.to_string(),
+            limit,
+            hint: "make it smaller".into(),
+        })
+    }
+
+    fn data(&self, study: &Study) -> Result<(), Error> {
+        match &study.data {
+            Data::Csv(data) => {
+                if data.values.is_empty() {
+                    return Err(self.refuse(
+                        "data.values",
+                        "there is no column of values",
+                        "write values = [{ name = \"heart_rate\", unit = \"bpm\" }]",
+                    ));
+                }
+                let names: Vec<&str> =
+                    data.values.iter().map(|value| value.name.as_str()).collect();
+                if let Some(target) = &data.target
+                    && !names.contains(&target.as_str())
+                {
+                    let hint = super::nearest::hint(target, &names);
+                    return Err(self.refuse("data.target", "it is not among data.values", &hint));
+                }
+                if data.every_seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds.is_finite()))
+                {
+                    return Err(self.refuse(
+                        "data.every_seconds",
+                        "it is not a positive number",
+                        "give the seconds of one step",
+                    ));
+                }
+                if data.every_seconds.is_some() && data.time.is_none() {
+                    return Err(self.refuse(
+                        "data.every_seconds",
+                        "a grid of times needs a column of times",
+                        "name it: time = { name = \"time\", format = \"seconds\" }",
+                    ));
+                }
+            }
+            Data::Simulated(data) => {
+                self.count("data.subjects", data.subjects as u64, 100_000)?;
+                if !(data.hours > 0.0 && data.hours <= 24.0 * 365.0) {
+                    return Err(self.refuse(
+                        "data.hours",
+                        "it is not between 0 and a year",
+                        "give for example hours = 24",
+                    ));
+                }
+            }
+            Data::Npy(_) | Data::Wfdb(_) | Data::Article(_) => {}
+        }
+        Ok(())
+    }
+
+    fn window(&self, study: &Study) -> Result<(), Error> {
+        let window = &study.window;
+        self.count("window.length", window.length as u64, STEPS)?;
+        self.count("window.stride", window.stride as u64, STEPS)?;
+        self.count("evaluate.stride", study.evaluate.stride as u64, STEPS)?;
+        if window.horizons.is_empty() {
+            return Err(self.refuse(
+                "window.horizons",
+                "there is no horizon",
+                "give for example horizons = [1, 5, 30]",
+            ));
+        }
+        self.at_most("window.horizons", window.horizons.len() as u64, 4096)?;
+        let rising = window.horizons.windows(2).all(|pair| pair[0] < pair[1]);
+        if window.horizons[0] == 0 || !rising {
+            return Err(self.refuse(
+                "window.horizons",
+                "they are not rising numbers from 1",
+                "give for example horizons = [1, 5, 30]",
+            ));
+        }
+        let furthest = window.horizons[window.horizons.len() - 1];
+        self.at_most("window.horizons", furthest as u64, STEPS)?;
+        if !(0.0..=1.0).contains(&window.most_missing) {
+            return Err(self.refuse(
+                "window.most_missing",
+                "it is not a share between 0 and 1",
+                "give for example 0.5",
+            ));
+        }
+        Ok(())
+    }
+
+    fn train(&self, study: &Study) -> Result<(), Error> {
+        let train = &study.train;
+        self.count("train.epochs", train.epochs, 1_000_000)?;
+        self.count("train.batch", train.batch as u64, 1 << 20)?;
+        if let Some(windows) = train.windows_per_epoch {
+            self.count("train.windows_per_epoch", windows as u64, u64::from(u32::MAX))?;
+        }
+        if !(train.rate > 0.0 && train.rate.is_finite()) {
+            return Err(self.refuse(
+                "train.rate",
+                "it is not a positive number",
+                "give for example rate = 1e-3",
+            ));
+        }
+        if train.patience == Some(0) {
+            return Err(self.refuse(
+                "train.patience",
+                "it is 0",
+                "give at least 1, or leave it out to run every epoch",
+            ));
+        }
+        if let Clip::Norm(limit) | Clip::Value(limit) = train.clip
+            && !(limit > 0.0 && limit.is_finite())
+        {
+            return Err(self.refuse(
+                "train.clip",
+                "the limit is not a positive number",
+                "write clip = { norm = 1.0 } or clip = \"off\"",
+            ));
+        }
+        if let Some(steps) = train.truncate {
+            self.count("train.truncate", steps as u64, STEPS)?;
+            if let Architecture::Sequence(model) = &study.model
+                && model.pooling != Pooling::None
+            {
+                return Err(self.refuse(
+                    "train.truncate",
+                    "truncated training asks for a forecast at every step",
+                    "write pooling = \"none\" in [model], or leave truncate out",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn schedule(&self, study: &Study) -> Result<(), Error> {
+        let share = |field: &str, value: f32| {
+            if (0.0..=1.0).contains(&value) {
+                return Ok(());
+            }
+            Err(self.refuse(field, "it is not a share between 0 and 1", "give for example 0.1"))
+        };
+        match study.train.schedule {
+            Schedule::Constant { .. } => Ok(()),
+            Schedule::Step { epochs, factor, .. } => {
+                self.count("train.schedule.epochs", epochs, u64::MAX)?;
+                share("train.schedule.factor", factor)
+            }
+            Schedule::Cosine { floor, .. } => share("train.schedule.floor", floor),
+            Schedule::Plateau { patience, factor, floor, .. } => {
+                self.count("train.schedule.patience", patience, u64::MAX)?;
+                share("train.schedule.factor", factor)?;
+                share("train.schedule.floor", floor)
+            }
+        }
+    }
+
+    fn loss(&self, study: &Study) -> Result<(), Error> {
+        match &study.train.loss {
+            Loss::MeanSquared | Loss::MeanAbsolute => Ok(()),
+            Loss::Huber { delta } if *delta > 0.0 && delta.is_finite() => Ok(()),
+            Loss::Huber { .. } => Err(self.refuse(
+                "train.loss.delta",
+                "it is not a positive number",
+                "give for example delta = 1.0",
+            )),
+            Loss::Pinball { quantiles } => {
+                let sound = quantiles.iter().all(|&q| q > 0.0 && q < 1.0)
+                    && quantiles.windows(2).all(|pair| pair[0] < pair[1])
+                    && quantiles.contains(&0.5);
+                if sound {
+                    return Ok(());
+                }
+                Err(self.refuse(
+                    "train.loss.quantiles",
+                    "they are not rising numbers between 0 and 1 with 0.5 among them",
+                    "give for example quantiles = [0.1, 0.5, 0.9]",
+                ))
+            }
+            _ => Err(self.refuse(
+                "train.loss.kind",
+                "this loss is not for forecasts",
+                "choose mean_squared, mean_absolute, huber or pinball",
+            )),
+        }
+    }
+
+    fn model(&self, study: &Study) -> Result<(), Error> {
+        let Architecture::Sequence(model) = &study.model else {
+            return Err(Error::Unsupported {
+                location: self.at("model.kind"),
+                what: "forecasts are trained with a sequence model".into(),
+                hint: "write kind = \"sequence\"".into(),
+            });
+        };
+        self.count("model.layers", model.layers as u64, 64)?;
+        if model.hidden == 0 {
+            return Err(self.refuse("model.hidden", "it is 0", "give for example hidden = 32"));
+        }
+        if model.hidden as u64 > WIDTH {
+            let bytes = 4.0 * 4.0 * (model.hidden as f64) * (model.hidden as f64);
+            return Err(Error::TooLarge {
+                location: self.at("model.hidden"),
+                what: format!(
+                    "{}, whose recurrent weights alone would take {},",
+                    model.hidden,
+                    memory(bytes)
+                ),
+                limit: WIDTH,
+                hint: "make it smaller; 16 to 512 are usual".into(),
+            });
+        }
+        if !(0.0..1.0).contains(&model.dropout) {
+            return Err(self.refuse(
+                "model.dropout",
+                "it is not a share from 0 to below 1",
+                "give for example dropout = 0.2",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Bytes in a unit that people read.
+pub(crate) fn memory(bytes: f64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut value = bytes;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// Steps of a window, a horizon or a stride at most.
+const STEPS: u64 = 1_000_000;
+/// Hidden units of a layer at most.
+const WIDTH: u64 = 1 << 16;

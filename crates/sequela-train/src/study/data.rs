@@ -1,0 +1,373 @@
+//! The sections about data: where from, what window, which split, what scale.
+
+use std::path::{Path, PathBuf};
+
+use sequela_data::heart_rate::BeatOptions;
+use sequela_data::load::Subjects;
+use sequela_data::scaling::ScalingMethod;
+use sequela_data::split::Fractions;
+use sequela_formats::csv::TimeFormat;
+use serde::{Deserialize, Serialize};
+
+/// Where the series come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Data {
+    /// A table.
+    Csv(CsvData),
+    /// A `NumPy` array.
+    Npy(NpyData),
+    /// Heart rate from the beat annotations of WFDB records.
+    Wfdb(WfdbData),
+    /// Simulated heart rate.
+    Simulated(SimulatedData),
+    /// The article's series: noise and a step.
+    Article(ArticleData),
+}
+
+impl Data {
+    /// The file or folder, where there is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Csv(data) => Some(&data.path),
+            Self::Npy(data) => Some(&data.path),
+            Self::Wfdb(data) => Some(&data.path),
+            Self::Simulated(_) | Self::Article(_) => None,
+        }
+    }
+
+    pub(crate) fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::Csv(data) => Some(&mut data.path),
+            Self::Npy(data) => Some(&mut data.path),
+            Self::Wfdb(data) => Some(&mut data.path),
+            Self::Simulated(_) | Self::Article(_) => None,
+        }
+    }
+
+    /// What one step is called: `beat`, `min`, `step`.
+    pub fn step(&self) -> &str {
+        match self {
+            Self::Csv(data) => &data.step,
+            Self::Npy(data) => &data.step,
+            Self::Wfdb(_) => "beat",
+            Self::Simulated(data) => match data.every_seconds {
+                None => "beat",
+                Some(60.0) => "min",
+                Some(_) => "step",
+            },
+            Self::Article(_) => "step",
+        }
+    }
+}
+
+/// Series in a table: one row for each time of each subject.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CsvData {
+    /// The file: absolute, or relative to the study or to a folder of data sets.
+    pub path: PathBuf,
+    /// The column that says whose each row is; without it all rows are one subject's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The column of times; without it steps are equally spaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<TimeSpec>,
+    /// The measured columns that the model sees.
+    pub values: Vec<ValueSpec>,
+    /// The one that is forecast; without it the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Brings irregular times to a grid of this many seconds: each step is the mean of its
+    /// interval, empty intervals are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_seconds: Option<f64>,
+    /// What one step is called.
+    #[serde(default = "step")]
+    pub step: String,
+}
+
+/// A column of times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeSpec {
+    /// Its name.
+    pub name: String,
+    /// How it is written.
+    #[serde(default)]
+    pub format: TimeWord,
+}
+
+/// How times are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TimeWord {
+    /// Numbers of days.
+    Days,
+    /// Numbers of hours.
+    Hours,
+    /// Numbers of minutes.
+    Minutes,
+    /// Numbers of seconds.
+    #[default]
+    Seconds,
+    /// Numbers of milliseconds.
+    Milliseconds,
+    /// ISO 8601.
+    DateTime,
+}
+
+impl TimeWord {
+    /// The word for a reader's format.
+    pub(crate) fn of(format: TimeFormat) -> Self {
+        match format {
+            TimeFormat::Days => Self::Days,
+            TimeFormat::Hours => Self::Hours,
+            TimeFormat::Minutes => Self::Minutes,
+            TimeFormat::Milliseconds => Self::Milliseconds,
+            TimeFormat::DateTime => Self::DateTime,
+            _ => Self::Seconds,
+        }
+    }
+}
+
+/// A measured column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValueSpec {
+    /// Its name.
+    pub name: String,
+    /// Its unit; empty where it is not known.
+    #[serde(default)]
+    pub unit: String,
+}
+
+/// A series in a `NumPy` file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NpyData {
+    /// The file.
+    pub path: PathBuf,
+    /// What its numbers are.
+    #[serde(default)]
+    pub content: Content,
+    /// How intervals become rates, where the numbers are intervals.
+    #[serde(default)]
+    pub beats: BeatOptions,
+    /// Name of the values; beat intervals become `heart_rate`.
+    #[serde(default = "value")]
+    pub name: String,
+    /// Unit of the values; beat intervals become `bpm`.
+    #[serde(default)]
+    pub unit: String,
+    /// What one step is called.
+    #[serde(default = "step")]
+    pub step: String,
+}
+
+/// What the numbers of an array are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// Values as they are: (T), or (subjects, T).
+    #[default]
+    Values,
+    /// Intervals between beats in milliseconds: heart rate is 60000 / interval.
+    BeatIntervals,
+}
+
+/// Heart rate from beat annotations: 60 / RR for each beat.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WfdbData {
+    /// A folder of records or a tar archive.
+    pub path: PathBuf,
+    /// The extension of the annotation files.
+    #[serde(default = "annotator")]
+    pub annotator: String,
+    /// Whose records they are.
+    #[serde(default)]
+    pub subjects: Subjects,
+    /// How beats become rates.
+    #[serde(default)]
+    pub beats: BeatOptions,
+}
+
+impl WfdbData {
+    /// Records at a path, each of its own subject, annotated by `atr`.
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            annotator: annotator(),
+            subjects: Subjects::default(),
+            beats: BeatOptions::default(),
+        }
+    }
+}
+
+/// Simulated heart rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimulatedData {
+    /// Number of people.
+    #[serde(default = "subjects")]
+    pub subjects: usize,
+    /// Length of each record.
+    #[serde(default = "hours")]
+    pub hours: f64,
+    /// Mean rate of so many seconds in each step; without it each beat is a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_seconds: Option<f64>,
+}
+
+/// The article's series; it has no choices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArticleData {}
+
+/// What the model sees and what it is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// Steps that a forecast is made from.
+    pub length: usize,
+    /// Steps ahead that are forecast.
+    pub horizons: Vec<usize>,
+    /// Steps between two windows of training.
+    #[serde(default = "one")]
+    pub stride: usize,
+    /// A longer time without a step ends a stretch that windows lie in, in hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_gap_hours: Option<f64>,
+    /// What the network's output is.
+    #[serde(default)]
+    pub target: TargetKind,
+    /// What stands in for a missing value.
+    #[serde(default)]
+    pub missing: Missing,
+    /// Windows with a larger share of missing values are left out.
+    #[serde(default = "half")]
+    pub most_missing: f64,
+    /// What the network is told beside the values.
+    #[serde(default)]
+    pub indicators: Vec<Indicator>,
+}
+
+/// What the network's output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    /// The future value.
+    #[default]
+    Value,
+    /// How far the future value is from the last one seen.
+    Change,
+}
+
+/// What stands in for a missing value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// The last value seen in the window, else the centre of training.
+    #[default]
+    Carry,
+    /// The centre of training.
+    Centre,
+}
+
+/// What the network can be told beside the values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Indicator {
+    /// Whether each channel was observed, 0 or 1.
+    Observed,
+    /// Steps since each channel was last observed, as `ln(1 + steps)`.
+    Gap,
+}
+
+/// Who is trained on, tuned on and judged on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// What is divided.
+    #[serde(default)]
+    pub by: SplitBy,
+    /// Shares for tuning and test, where no names are given.
+    #[serde(default = "fractions")]
+    pub fractions: Fractions,
+    /// Subjects to train on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub train: Vec<String>,
+    /// Subjects to tune on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tune: Vec<String>,
+    /// Subjects to be judged on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test: Vec<String>,
+}
+
+impl Default for Split {
+    fn default() -> Self {
+        Self {
+            by: SplitBy::default(),
+            fractions: fractions(),
+            train: Vec::new(),
+            tune: Vec::new(),
+            test: Vec::new(),
+        }
+    }
+}
+
+/// What is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SplitBy {
+    /// People: nobody is in two parts.
+    #[default]
+    Subject,
+    /// Each record's time: says nothing about other people.
+    Time,
+}
+
+/// How values are brought to a common size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scaling {
+    /// The rule; its numbers come from training subjects alone.
+    #[serde(default)]
+    pub kind: ScalingMethod,
+}
+
+fn step() -> String {
+    "step".into()
+}
+
+fn value() -> String {
+    "value".into()
+}
+
+fn annotator() -> String {
+    "atr".into()
+}
+
+fn subjects() -> usize {
+    24
+}
+
+fn hours() -> f64 {
+    24.0
+}
+
+fn one() -> usize {
+    1
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+fn fractions() -> Fractions {
+    Fractions { tune: 0.2, test: 0.2 }
+}

@@ -1,0 +1,200 @@
+//! A study: everything that makes a run what it is, in one TOML file.
+//!
+//! ```toml
+//! [study]
+//! name = "ward-heart-rate"
+//! task = "forecast"
+//! seed = 1
+//!
+//! [data]
+//! kind = "csv"
+//! path = "ward.csv"
+//! values = [{ name = "heart_rate", unit = "bpm" }]
+//!
+//! [window]
+//! length = 60
+//! horizons = [1, 5, 30]
+//!
+//! [model]
+//! kind = "sequence"
+//! cell = "lstm"
+//! hidden = 32
+//!
+//! [train]
+//! epochs = 20
+//! ```
+//!
+//! Every field is typed and every unknown one refused with the nearest known name; what is left
+//! out has a default, which [`Study::to_toml`] shows.
+
+mod builtin;
+mod check;
+mod data;
+mod document;
+mod fault;
+pub(crate) mod nearest;
+mod training;
+
+use std::path::{Path, PathBuf};
+
+use sequela_core::Limits;
+use sequela_formats::bounded;
+use sequela_nn::Architecture;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use data::{
+    ArticleData, Content, CsvData, Data, Indicator, Missing, NpyData, Scaling, SimulatedData,
+    Split, SplitBy, TargetKind, TimeSpec, TimeWord, ValueSpec, WfdbData, Window,
+};
+pub use document::Override;
+pub use training::{
+    Baselines, Checkpoint, EvaluateSection, FeedForward, KeepWeights, Schedule, Train,
+};
+
+use crate::Error;
+use document::Document;
+use fault::Reader;
+
+/// A study, checked: sizes are within limits and fields agree with each other.
+///
+/// # Example
+/// ```
+/// use sequela_train::{Override, Study};
+/// let study = Study::builtin("simulated", &[Override::parse("train.epochs=3")?])?;
+/// assert_eq!(study.train.epochs, 3);
+/// let again = Study::parse(&study.to_toml(), "again.toml".as_ref(), &[])?;
+/// assert_eq!(again.digest(), study.digest());
+///
+/// let error = Study::builtin("simulated", &[Override::parse("train.epoch=3")?]).unwrap_err();
+/// assert!(error.to_string().contains("did you mean \"epochs\"?"));
+/// # Ok::<(), sequela_train::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// What it is called and what it is for.
+    pub study: About,
+    /// Where the series come from.
+    pub data: Data,
+    /// What the model sees and what it is asked.
+    pub window: Window,
+    /// Who is trained on, tuned on and judged on.
+    #[serde(default)]
+    pub split: Split,
+    /// How values are brought to a common size.
+    #[serde(default)]
+    pub scale: Scaling,
+    /// The network.
+    pub model: Architecture,
+    /// How it is trained.
+    #[serde(default)]
+    pub train: Train,
+    /// How it is judged.
+    #[serde(default)]
+    pub evaluate: EvaluateSection,
+    /// The folder that relative paths start from.
+    #[serde(skip)]
+    pub base: PathBuf,
+}
+
+/// What a study is called and what it is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// Name, for folders and titles.
+    pub name: String,
+    /// What is to be predicted.
+    #[serde(default)]
+    pub task: Task,
+    /// Seed of weights, shuffles, dropout, splits and simulations.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// What is to be predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Task {
+    /// The series' own future.
+    #[default]
+    Forecast,
+    /// A class of the whole sequence.
+    Classify,
+    /// A number for the whole sequence.
+    Regress,
+    /// A class of every step.
+    Label,
+    /// A new sequence.
+    Generate,
+    /// The time to an event.
+    Survive,
+}
+
+impl Study {
+    /// The study in a file, after `overrides`.
+    ///
+    /// # Errors
+    /// What reading a file gives, and as [`Study::parse`].
+    pub fn load(path: &Path, overrides: &[Override]) -> Result<Self, Error> {
+        let limits = Limits { file_bytes: LARGEST_STUDY, ..Limits::default() };
+        let bytes = bounded::read(path, &limits)?;
+        Self::parse(bounded::text(&bytes, path)?, path, overrides)
+    }
+
+    /// The study in a text; `name` stands for the file in messages, and relative paths of data
+    /// start at its folder.
+    ///
+    /// # Errors
+    /// [`Error::Study`] with line and field: bad TOML, a field that is unknown (with the nearest
+    /// known one), missing, of another type or out of range; [`Error::TooLarge`] for sizes over
+    /// a limit; [`Error::Unsupported`] for what is not built yet.
+    pub fn parse(text: &str, name: &Path, overrides: &[Override]) -> Result<Self, Error> {
+        let mut document = Document::parse(text, name)?;
+        for change in overrides {
+            document.set(change)?;
+        }
+        let mut study =
+            Self::deserialize(Reader(&document.root)).map_err(|fault| document.explain(fault))?;
+        study.base = name.parent().map(Path::to_owned).unwrap_or_default();
+        check::check(&study, &|path| document.location(path))?;
+        Ok(study)
+    }
+
+    /// One of the studies that come with the program.
+    ///
+    /// # Errors
+    /// [`Error::Study`] for an unknown name, and as [`Study::parse`].
+    pub fn builtin(name: &str, overrides: &[Override]) -> Result<Self, Error> {
+        let text = builtin::find(name)?;
+        Self::parse(text, Path::new(&format!("built-in {name}.toml")), overrides)
+    }
+
+    /// Name and text of every study that comes with the program.
+    pub fn builtins() -> &'static [(&'static str, &'static str)] {
+        builtin::ALL
+    }
+
+    /// The whole study as TOML, defaults too; reading it back gives the same study.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// SHA-256 of [`Study::to_toml`], hexadecimal.
+    pub fn digest(&self) -> String {
+        hex(&Sha256::digest(self.to_toml().as_bytes()))
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Bytes of the largest study file that is read.
+const LARGEST_STUDY: u64 = 1 << 20;

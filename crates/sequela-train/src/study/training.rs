@@ -1,0 +1,190 @@
+//! The sections about training and judging.
+
+use sequela_nn::{Clip, Loss, Method};
+use serde::{Deserialize, Serialize};
+
+/// How the network is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Train {
+    /// Passes over the training part.
+    pub epochs: u64,
+    /// Windows in one step.
+    pub batch: usize,
+    /// Windows drawn for one epoch, at most; without it all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub windows_per_epoch: Option<usize>,
+    /// Step size, before the schedule.
+    pub rate: f32,
+    /// Steps of a piece of truncated backpropagation: the state is carried from piece to piece,
+    /// the gradient is cut there. Without it windows are trained whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncate: Option<usize>,
+    /// Epochs without a better tuning loss after which training ends; without it all are run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
+    /// Which weights the model file gets.
+    pub keep: KeepWeights,
+    /// How large gradients are cut.
+    pub clip: Clip,
+    /// The rule of descent.
+    pub optimiser: Method,
+    /// How the step size changes.
+    pub schedule: Schedule,
+    /// What is made small.
+    pub loss: Loss,
+    /// When checkpoints are written.
+    pub checkpoint: Checkpoint,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            batch: 64,
+            windows_per_epoch: None,
+            rate: 1e-3,
+            truncate: None,
+            patience: None,
+            keep: KeepWeights::default(),
+            clip: Clip::default(),
+            optimiser: Method::default(),
+            schedule: Schedule::default(),
+            loss: Loss::MeanSquared,
+            checkpoint: Checkpoint::default(),
+        }
+    }
+}
+
+/// Which weights the model file gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeepWeights {
+    /// Those of the epoch with the best tuning loss; the last where there is no tuning part.
+    #[default]
+    Best,
+    /// The last.
+    Last,
+}
+
+/// How the step size changes; `warmup` steps lead up to it in a straight line.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Schedule {
+    /// It stays.
+    Constant {
+        /// Steps of warm-up.
+        #[serde(default)]
+        warmup: u64,
+    },
+    /// It is multiplied by `factor` every `epochs`.
+    Step {
+        /// Epochs between two changes.
+        epochs: u64,
+        /// The factor.
+        factor: f32,
+        /// Steps of warm-up.
+        #[serde(default)]
+        warmup: u64,
+    },
+    /// It falls along half a cosine to `floor` times itself at the last step
+    /// (Loshchilov and Hutter 2017, without restarts).
+    Cosine {
+        /// What is left at the end, as a share.
+        #[serde(default)]
+        floor: f32,
+        /// Steps of warm-up.
+        #[serde(default)]
+        warmup: u64,
+    },
+    /// It is multiplied by `factor` after `patience` epochs without a better tuning loss
+    /// (training loss where there is no tuning part).
+    Plateau {
+        /// Epochs of patience.
+        patience: u64,
+        /// The factor.
+        factor: f32,
+        /// The least share of the first step size.
+        #[serde(default)]
+        floor: f32,
+        /// Steps of warm-up.
+        #[serde(default)]
+        warmup: u64,
+    },
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self::Constant { warmup: 0 }
+    }
+}
+
+/// When checkpoints are written, beside those of an interruption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Checkpoint {
+    /// After every so many epochs; 0 for never.
+    pub epochs: u64,
+    /// After every so many steps as well; 0 for never.
+    pub steps: u64,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { epochs: 1, steps: 0 }
+    }
+}
+
+/// How the model is judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluateSection {
+    /// Draws of the bootstrap; 0 for no intervals.
+    pub replicates: u32,
+    /// Steps between two windows that are judged.
+    pub stride: usize,
+    /// What the model is set beside.
+    pub baselines: Baselines,
+}
+
+impl Default for EvaluateSection {
+    fn default() -> Self {
+        Self { replicates: 2000, stride: 1, baselines: Baselines::default() }
+    }
+}
+
+/// What the model is set beside; persistence and mean always are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Baselines {
+    /// Steps of a season; 0 finds it, and leaves the seasonal mean out where there is none.
+    pub season: usize,
+    /// Highest order of the autoregression, at most the window; 0 leaves it out.
+    pub autoregression: usize,
+    /// A feed-forward net on the same window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feed_forward: Option<FeedForward>,
+}
+
+impl Default for Baselines {
+    fn default() -> Self {
+        Self { season: 0, autoregression: 30, feed_forward: Some(FeedForward::default()) }
+    }
+}
+
+/// The feed-forward baseline, trained by the same loop as the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeedForward {
+    /// Units of each hidden layer (ReLU).
+    pub hidden: Vec<usize>,
+    /// Epochs, at most; the model's where it is 0.
+    pub epochs: u64,
+}
+
+impl Default for FeedForward {
+    fn default() -> Self {
+        Self { hidden: vec![64], epochs: 0 }
+    }
+}
