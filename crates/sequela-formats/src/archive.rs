@@ -62,25 +62,38 @@ impl Archive {
     /// As [`bounded::read`]. `limits.file_bytes` caps the packed file and all that is unpacked
     /// from it.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, Error> {
-        let (mut file, size) = bounded::open_sized(path)?;
+        let (file, size) = bounded::open_sized(path)?;
         if size > limits.file_bytes {
             let what = "the file (in bytes)".to_owned();
             let location = Location::file(path).into();
             return Err(Error::Limit { location, what, limit: limits.file_bytes });
         }
-        let magic = bounded::take(&mut (&file).take(6), 6, 6, &Location::file(path))?;
-        io::Seek::rewind(&mut file).map_err(|source| Error::reading(path, source))?;
-        let packed = BufReader::new(file.take(size));
-        let stream: Box<dyn Read> = if magic == XZ_MAGIC {
+        Self::of_stream(Box::new(file.take(size)), path, limits)
+    }
+
+    /// The archive that a stream holds; `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the first bytes cannot be read.
+    pub fn of_stream(
+        mut stream: Box<dyn Read>,
+        name: &Path,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let first = bounded::take(&mut stream.by_ref().take(6), 6, 6, &Location::file(name))?;
+        let is_xz = first == XZ_MAGIC;
+        let is_gzip = first.starts_with(&[0x1F, 0x8B]);
+        let packed = BufReader::new(io::Cursor::new(first).chain(stream));
+        let stream: Box<dyn Read> = if is_xz {
             Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY_KIB))
-        } else if magic.starts_with(&[0x1F, 0x8B]) {
+        } else if is_gzip {
             Box::new(flate2::bufread::MultiGzDecoder::new(packed))
         } else {
             Box::new(packed)
         };
         Ok(Self {
             stream,
-            path: path.to_owned(),
+            path: name.to_owned(),
             budget: limits.file_bytes,
             cap: limits.file_bytes,
             unread: 0,

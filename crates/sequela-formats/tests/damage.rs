@@ -17,17 +17,12 @@ fn testdata(part: &str) -> PathBuf {
 
 /// Calls `check` with each damaged form of `sample`.
 fn damaged(sample: &[u8], check: &mut dyn FnMut(&[u8], Damage)) {
-    damaged_at(sample, &[0, 1, 2, 3, 4, 5, 6, 7], check);
-}
-
-/// As [`damaged`], flipping these bits of each byte.
-fn damaged_at(sample: &[u8], bits: &[u8], check: &mut dyn FnMut(&[u8], Damage)) {
     for cut in 0..sample.len() {
         check(&sample[..cut], Damage::Cut);
     }
     let mut bytes = sample.to_vec();
     for at in 0..bytes.len() {
-        for bit in bits {
+        for bit in 0..8 {
             bytes[at] ^= 1 << bit;
             check(&bytes, Damage::Flip);
             bytes[at] ^= 1 << bit;
@@ -108,18 +103,9 @@ fn headers_and_annotations() {
 
 #[test]
 fn archives() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("damaged");
     let read_all = |bytes: &[u8]| {
-        // Speed matters here, not durability.
-        std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)
-            .and_then(|mut file| std::io::Write::write_all(&mut file, bytes))
-            .unwrap();
-        let mut archive = Archive::open(&path, &limits())?;
+        let stream = Box::new(std::io::Cursor::new(bytes.to_vec()));
+        let mut archive = Archive::of_stream(stream, "damaged".as_ref(), &limits())?;
         while archive.next_file()?.is_some() {
             archive.content(1 << 16)?;
         }
@@ -128,8 +114,7 @@ fn archives() {
     for name in ["archive/records.tar.gz", "archive/records.tar.xz"] {
         let sample = bounded::read(&testdata(name), &limits()).unwrap();
         read_all(&sample).unwrap();
-        // Each try sets up a decoder, which takes its time.
-        damaged_at(&sample, &[3], &mut |bytes, damage| {
+        damaged(&sample, &mut |bytes, damage| {
             let result = read_all(bytes);
             assert!(damage == Damage::Flip || result.is_err(), "{name}: a cut archive was read");
         });
