@@ -30,6 +30,13 @@ pub fn find(name: &str) -> Result<PathBuf, Error> {
     let root = root();
     let missing = |hint: String| Error::NoDataSet { name: name.to_owned(), hint };
     let Some(root) = root else {
+        if let Some(folder) = std::env::var_os("SEQUELA_DATA") {
+            let folder = PathBuf::from(folder);
+            return Err(missing(format!(
+                "SEQUELA_DATA is {}, which is no folder: set it to the folder of data sets",
+                folder.display()
+            )));
+        }
         return Err(missing(
             "set SEQUELA_DATA to the folder of data sets, or put them in ../shared/data".to_owned(),
         ));

@@ -35,11 +35,10 @@ pub struct DataSetTests {
 }
 
 impl DataSetTests {
-    /// Begins; the first command-line word that is not an option picks tests by part of their
-    /// name.
+    /// Begins; the first command-line word that is not an option of the usual harness (or its
+    /// value) picks tests by part of their name.
     pub fn new() -> Self {
-        let filter = std::env::args().skip(1).find(|word| !word.starts_with('-'));
-        Self { filter, ..Self::default() }
+        Self { filter: filter_of(std::env::args().skip(1)), ..Self::default() }
     }
 
     /// Runs one test with the path of its data set, or skips it.
@@ -76,7 +75,32 @@ impl DataSetTests {
     }
 }
 
+fn filter_of(mut words: impl Iterator<Item = String>) -> Option<String> {
+    while let Some(word) = words.next() {
+        if ["--test-threads", "--color", "--format", "--logfile", "--skip", "-Z"]
+            .contains(&word.as_str())
+        {
+            words.next();
+        } else if !word.starts_with('-') {
+            return Some(word);
+        }
+    }
+    None
+}
+
 fn say(line: &str) {
     // Nobody is left to tell if standard output is gone.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter_of;
+
+    #[test]
+    fn options_of_the_usual_harness_pick_no_tests() {
+        let filter = |words: &[&str]| filter_of(words.iter().map(|word| (*word).to_owned()));
+        assert_eq!(filter(&["--test-threads", "2", "--nocapture"]), None);
+        assert_eq!(filter(&["--nocapture", "beats"]).as_deref(), Some("beats"));
+    }
 }

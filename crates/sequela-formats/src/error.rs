@@ -149,3 +149,28 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_the_system_have_a_remedy() {
+        let path = Path::new("run/model.safetensors");
+        for (kind, words) in [
+            (io::ErrorKind::StorageFull, "free some space and try again; earlier files are whole"),
+            (io::ErrorKind::ReadOnlyFilesystem, "choose another folder"),
+            (io::ErrorKind::QuotaExceeded, "the quota is used up"),
+            (io::ErrorKind::Other, "check the disk"),
+        ] {
+            let error = Error::writing(path, kind.into());
+            assert_eq!(error.class().exit_code(), 4);
+            let text = error.to_string();
+            assert!(text.starts_with("run/model.safetensors: writing failed"), "{text}");
+            assert!(text.contains(words) && !text.contains('\n'), "{text}");
+        }
+        let error = Error::reading(path, io::ErrorKind::PermissionDenied.into());
+        assert!(error.to_string().ends_with("was denied; check who may read it"), "{error}");
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}
