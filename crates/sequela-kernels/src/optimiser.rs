@@ -196,20 +196,28 @@ impl Kernel for Update<'_> {
             // SAFETY: all slices that the rule uses are as long as `w`, a multiple of WIDTH.
             unsafe {
                 let (wp, mp) = (self.w.as_mut_ptr().add(i), self.m.as_mut_ptr().add(i));
-                let (w, g) = (s.load(wp), s.load(self.g.as_ptr().add(i)));
+                let g = s.load(self.g.as_ptr().add(i));
                 match self.rule {
                     Rule::Adam { betas, rate, epsilon, keep } => {
                         let vp = self.v.as_mut_ptr().add(i);
+                        let (m, v) = (s.load(mp), s.load(vp));
+                        // Weights that nothing has ever reached (padding, unused embeddings, U of
+                        // sequences of one step) stay as they are: spare the root and division.
+                        if keep == 1.0 && s.all_zero(g, m, v) {
+                            continue;
+                        }
                         let fresh = s.mul(s.splat(1.0 - betas[0]), g);
-                        let m = flush(s, s.fma(s.splat(betas[0]), s.load(mp), fresh));
+                        let m = flush(s, s.fma(s.splat(betas[0]), m, fresh));
                         let fresh = s.mul(s.mul(s.splat(1.0 - betas[1]), g), g);
-                        let v = flush(s, s.fma(s.splat(betas[1]), s.load(vp), fresh));
+                        let v = flush(s, s.fma(s.splat(betas[1]), v, fresh));
                         s.store(mp, m);
                         s.store(vp, v);
                         let step = s.div(m, s.add(s.sqrt(v), s.splat(epsilon)));
-                        s.store(wp, s.fnma(s.splat(rate), step, s.mul(w, s.splat(keep))));
+                        let w = s.mul(s.load(wp), s.splat(keep));
+                        s.store(wp, s.fnma(s.splat(rate), step, w));
                     }
                     Rule::Sgd(sgd) => {
+                        let w = s.load(wp);
                         let g = s.fma(s.splat(sgd.weight_decay), w, g);
                         let momentum = s.splat(sgd.momentum);
                         let m = flush(s, s.fma(momentum, s.load(mp), g));
@@ -233,7 +241,7 @@ impl Kernel for Update<'_> {
                         let step = s.div(g, root);
                         let m = flush(s, s.fma(s.splat(rms.momentum), s.load(mp), step));
                         s.store(mp, m);
-                        s.store(wp, s.fnma(s.splat(rms.rate), m, w));
+                        s.store(wp, s.fnma(s.splat(rms.rate), m, s.load(wp)));
                     }
                 }
             }

@@ -105,7 +105,7 @@ fn every_dump_of_keras_agrees() {
         for shape in ["dense", "ragged"] {
             let name = format!("{name}_{shape}");
             let error = check(&mut context, &name, cell);
-            assert!(error < 2e-6, "{name}: {error:.1e}");
+            assert!(error < 5e-6, "{name}: {error:.1e}");
             worst = worst.max(error);
         }
     }

@@ -51,8 +51,8 @@ pub fn transpose(context: &Context, shape: RecurrentShape, packed: &[f32], trans
     }
 }
 
-/// Goes back through a call of [`super::forward`]: adds to `gradient` (packed as the weights),
-/// writes `dx` where it is asked for, and leaves the gradients of given initial states in the
+/// Goes back through a call of [`super::forward`]: adds to `gradient` (packed as the weights;
+/// empty where it is not wanted), writes `dx` where it is asked for, and leaves the gradients of given initial states in the
 /// workspace.
 ///
 /// **Shapes** dx `(rows, F)`. **Determinism** bitwise. **Cost** twice that of forward, no
@@ -89,8 +89,9 @@ pub fn backward(
         start: std::mem::take(&mut workspace.start_steps),
     };
     let pass = Shared::new(Pass::new(shape, &call, workspace, dx.as_mut()));
-    let weights = Shared::new(WeightPass::new(shape, &call, workspace, gradient));
-    let result = walk(context, layout, &pass, &weights, &mut steps);
+    let weights = (!gradient.is_empty())
+        .then(|| Shared::new(WeightPass::new(shape, &call, workspace, gradient)));
+    let result = walk(context, layout, &pass, weights.as_ref(), &mut steps);
     workspace.input_steps = steps.input;
     workspace.hidden_steps = steps.hidden;
     workspace.start_steps = steps.start;
@@ -118,7 +119,7 @@ fn check(
         assert_eq!((dx.rows(), dx.width()), (layout.rows(), shape.inputs), "dx");
     }
     assert!(call.transposed.len() >= shape.transposed_len(), "transposed weights");
-    assert!(gradient.len() >= shape.packed_len(), "gradient");
+    assert!(gradient.is_empty() || gradient.len() >= shape.packed_len(), "gradient");
 }
 
 /// Runs of rows of one chunk.
@@ -132,7 +133,7 @@ fn walk(
     context: &mut Context,
     layout: &Layout,
     pass: &Shared<Pass<'_>>,
-    weights: &Shared<WeightPass>,
+    weights: Option<&Shared<WeightPass>>,
     steps: &mut Steps,
 ) -> Result<(), Error> {
     let shape = pass.get().shape;
@@ -161,6 +162,7 @@ fn walk(
                 unsafe { pass.get().step_rows(isa, layout, t, &rows) }
             }
         })?;
+        let Some(weights) = weights else { continue };
         let steps: &Steps = steps;
         let lists = [&steps.input[..], &steps.hidden[..], &steps.start[..]];
         let items = weights.get().items();

@@ -117,6 +117,14 @@ impl Simd for Avx2 {
         unsafe { _mm256_andnot_ps(_mm256_cmp_ps::<_CMP_LE_OQ>(x, _mm256_setzero_ps()), v) }
     }
     #[inline(always)]
+    fn all_zero(self, a: __m256, b: __m256, c: __m256) -> bool {
+        // SAFETY: `self` proves AVX.
+        unsafe {
+            let bits = _mm256_castps_si256(_mm256_or_ps(_mm256_or_ps(a, b), c));
+            _mm256_testz_si256(bits, bits) == 1
+        }
+    }
+    #[inline(always)]
     fn prefetch(self, p: *const f32) {
         // SAFETY: a prefetch never faults.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }

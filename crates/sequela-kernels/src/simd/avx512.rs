@@ -120,6 +120,14 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    fn all_zero(self, a: __m512, b: __m512, c: __m512) -> bool {
+        // SAFETY: `self` proves AVX-512F and DQ.
+        unsafe {
+            let bits = _mm512_castps_si512(_mm512_or_ps(_mm512_or_ps(a, b), c));
+            _mm512_test_epi32_mask(bits, bits) == 0
+        }
+    }
+    #[inline(always)]
     fn prefetch(self, p: *const f32) {
         // SAFETY: a prefetch never faults.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }

@@ -97,5 +97,9 @@ impl Simd for Portable {
         map2(v, x, |v, x| if x <= 0.0 { 0.0 } else { v })
     }
     #[inline(always)]
+    fn all_zero(self, a: Lanes, b: Lanes, c: Lanes) -> bool {
+        (0..WIDTH).all(|i| a.0[i].to_bits() | b.0[i].to_bits() | c.0[i].to_bits() == 0)
+    }
+    #[inline(always)]
     fn prefetch(self, _: *const f32) {}
 }
