@@ -359,13 +359,19 @@ impl Batch {
         &self.inputs[input.index()].ids
     }
 
-    /// Refuses an input that was not written, unless nothing had to be written.
-    pub(crate) fn check_fresh(&self, input: InputId) -> Result<(), Error> {
+    /// Whether an input was written, or nothing had to be.
+    pub(crate) fn is_fresh(&self, input: InputId) -> bool {
         let data = &self.inputs[input.index()];
-        if data.fresh || self.rows(data.spec.rows) == 0 {
+        data.fresh || self.rows(data.spec.rows) == 0
+    }
+
+    /// Refuses an input that was not written.
+    pub(crate) fn check_fresh(&self, input: InputId) -> Result<(), Error> {
+        if self.is_fresh(input) {
             return Ok(());
         }
-        Err(batch_error(&data.spec.name, "the input was not written for this batch"))
+        let name = &self.inputs[input.index()].spec.name;
+        Err(batch_error(name, "the input was not written for this batch"))
     }
 
     /// Refuses layouts with different numbers of sequences.

@@ -229,6 +229,17 @@ impl Program {
         self.data.outputs.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
     }
 
+    /// The value of a numeric input: what [`Wanted::Of`](crate::Wanted::Of) takes for saliency.
+    pub fn input_value(&self, input: InputId) -> Option<Value> {
+        let is_it = |node: &Node| matches!(&node.op, Op::Input(op) if op.input == input);
+        self.data
+            .nodes
+            .iter()
+            .position(is_it)
+            .and_then(|index| u32::try_from(index).ok())
+            .map(Value)
+    }
+
     /// The layout of this name.
     pub fn layout(&self, name: &str) -> Option<LayoutId> {
         position(self.data.layouts.iter().map(String::as_str), name).map(LayoutId)
@@ -342,10 +353,9 @@ impl ProgramData {
             return Err(shape_error("names a parameter that is not there".into()));
         }
         let form = op.operation().check(&self.parts(), inputs, &forms).map_err(shape_error)?;
-        if form.width == 0 || form.width > limits::WIDTH {
-            let what =
-                format!("rows of {} values (1 to {} are possible)", form.width, limits::WIDTH);
-            return Err(shape_error(what));
+        limits::check(&op.label(&self.params), "the width of its rows", form.width, limits::WIDTH)?;
+        if form.width == 0 {
+            return Err(shape_error("has rows of no values".into()));
         }
         Ok(form)
     }

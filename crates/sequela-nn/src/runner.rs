@@ -145,7 +145,7 @@ impl Runner {
         for &input in &self.needed[0] {
             batch.check_fresh(input)?;
         }
-        let ready = self.needed[1].iter().all(|&input| batch.check_fresh(input).is_ok());
+        let ready = self.needed[1].iter().all(|&input| batch.is_fresh(input));
         let count = if ready { self.plan.schedule.len() } else { self.plan.forward };
         for at in 0..count {
             self.run_node(self.plan.schedule[at], context, parameters, batch)?;
@@ -390,8 +390,8 @@ impl Runner {
     }
 
     /// Makes the final states of the last forward pass the initial ones of the next, for
-    /// truncated training: each sequence has to keep its place in the batch. The gradient stops
-    /// there.
+    /// truncated training: to be called between two pieces. Each sequence has to keep its place
+    /// in the batch. The gradient stops there.
     ///
     /// # Errors
     /// [`Error::Order`] where a recurrent node runs in reverse.

@@ -146,6 +146,19 @@ impl Interface {
         if self.heads.is_empty() {
             return Err(configuration("heads", "nothing is to be predicted", "add a head"));
         }
+        if let Some(head) = self.heads.iter().find(|head| head.width() == 0) {
+            let what = format!("head {} has no outputs", head.name);
+            return Err(configuration("heads", what, "give it at least one"));
+        }
+        for features in [Some(self.features), self.second].into_iter().flatten() {
+            let size = match features {
+                Features::Numeric { width } => width,
+                Features::Tokens { vocabulary } | Features::Bags { vocabulary } => vocabulary,
+            };
+            if size == 0 {
+                return Err(configuration("features", "a step holds nothing", "choose a channel"));
+            }
+        }
         Ok(())
     }
 }
