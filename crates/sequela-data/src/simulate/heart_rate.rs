@@ -8,8 +8,8 @@
 //! | 1/f variability | five Ornstein-Uhlenbeck processes of equal variance, 8 s to 2000 s | Kobayashi and Musha 1982 |
 //! | respiratory sinus arrhythmia | a wave of 0.2 to 0.33 Hz, weaker with age and in exercise | McSharry et al. 2003; Task Force 1996 |
 //! | Mayer wave | a wave of about 0.1 Hz | McSharry et al. 2003; Task Force 1996 |
-//! | circadian drift | a cosine of 24 h, lowest near 4 h | Degaute et al. 1991 |
-//! | exercise | bouts; the rate rises and recovers exponentially towards a share of the reserve | Bunc et al. 1988; Imai et al. 1994 |
+//! | circadian drift | a cosine of 24 h, lowest near 3 h | Degaute et al. 1991 |
+//! | exercise | bouts; the rate rises and recovers exponentially towards a share of the reserve | Stirling et al. 2008; Imai et al. 1994 |
 //! | ectopic beats | premature by a third, then a compensatory pause | - |
 //!
 //! The reserve reaches up to 208 - 0.7 age (Tanaka et al. 2001). Detections jitter by 2 ms, and
@@ -18,8 +18,9 @@
 //!
 //! **Source** Kobayashi and Musha, IEEE Trans Biomed Eng 29 (1982) 456; McSharry et al., IEEE
 //! Trans Biomed Eng 50 (2003) 289; Task Force of the ESC and NASPE, Circulation 93 (1996) 1043;
-//! Degaute et al., Hypertension 18 (1991) 199; Bunc et al., J Sports Sci 6 (1988) 39; Imai et al.,
-//! J Am Coll Cardiol 24 (1994) 1529; Tanaka et al., J Am Coll Cardiol 37 (2001) 153.
+//! Degaute et al., Hypertension 18 (1991) 199; Stirling et al., J Nonlinear Math Phys 15 suppl 3
+//! (2008) 426; Imai et al., J Am Coll Cardiol 24 (1994) 1529; Tanaka et al., J Am Coll
+//! Cardiol 37 (2001) 153.
 
 #![allow(clippy::doc_markdown, reason = "a name of a person is no code")]
 
@@ -214,7 +215,7 @@ impl Subject {
     fn rate(&self, now: f64, slow: &[f64], breath: f64, mayer: f64, effort: f64) -> f64 {
         let hour = self.clock + now / 3600.0;
         let rest = self.resting + slow.iter().sum::<f64>()
-            - self.circadian * libm::cos(TAU * (hour - 4.0) / 24.0);
+            - self.circadian * libm::cos(TAU * (hour - 3.0) / 24.0);
         // The vagus lets go as effort rises, and its waves with it.
         let vagal = (1.0 - 1.2 * effort).max(0.1);
         let waves = self.breathing * libm::sin(TAU * breath) + self.mayer * libm::sin(TAU * mayer);
