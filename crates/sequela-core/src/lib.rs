@@ -8,6 +8,8 @@
 //!
 //! Missing values are a mask, never a magic number; rows of a batch are packed, never padded.
 
+#![forbid(unsafe_code)]
+
 mod error;
 mod layout;
 mod limits;

@@ -1,7 +1,12 @@
 //! Kernel times against the machine's own peak of fused multiply-adds, measured beside them.
 //!
 //! `cargo bench -p sequela-kernels --bench kernels -- [THREADS] [CASE]`
-#![allow(clippy::print_stdout, missing_docs, reason = "a benchmark prints")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a benchmark prints, and stops at the first thing that is wrong"
+)]
 
 use sequela_core::Layout;
 use sequela_kernels::recurrent::{

@@ -18,6 +18,20 @@
 //! tiles that all matrix work is made of, `panel` the packed weights, and the cells add what
 //! happens to a tile before it is stored.
 
+#![allow(
+    clippy::inline_always,
+    reason = "a kernel must be compiled as a whole inside the function with the target feature"
+)]
+#![allow(clippy::doc_markdown, reason = "equations and names of methods are not code")]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "tiles index their sums by constants: the loops unroll, iterators may not"
+)]
+#![cfg_attr(
+    test,
+    allow(clippy::float_cmp, clippy::cast_possible_truncation, reason = "tests compare bits")
+)]
+
 pub mod activation;
 mod buffer;
 mod context;

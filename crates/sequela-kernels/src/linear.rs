@@ -56,10 +56,6 @@ impl LinearShape {
         self.packing().transposed_length(self.inputs)
     }
 
-    fn place(&self, output: usize) -> (usize, usize) {
-        (output / (VECTORS * LANES), output % (VECTORS * LANES))
-    }
-
     /// Packs `weight` `(outputs, inputs)` and `bias` `(outputs)`, empty for none.
     ///
     /// # Panics
@@ -70,7 +66,7 @@ impl LinearShape {
         let packing = self.packing();
         packed[..packing.length()].fill(0.0);
         for output in 0..self.outputs {
-            let (panel, lane) = self.place(output);
+            let (panel, lane) = place(output);
             if let Some(&bias) = bias.get(output) {
                 packed[packing.offset(panel) + lane] = bias;
             }
@@ -89,7 +85,7 @@ impl LinearShape {
         assert!(bias.len() == self.outputs || bias.is_empty(), "bias");
         let packing = self.packing();
         for output in 0..self.outputs {
-            let (panel, lane) = self.place(output);
+            let (panel, lane) = place(output);
             if let Some(bias) = bias.get_mut(output) {
                 *bias = packed[packing.offset(panel) + lane];
             }
@@ -98,6 +94,11 @@ impl LinearShape {
             }
         }
     }
+}
+
+/// Panel and place in the panel of an output.
+fn place(output: usize) -> (usize, usize) {
+    (output / (VECTORS * LANES), output % (VECTORS * LANES))
 }
 
 /// Writes `x W^T + b` to `y`.

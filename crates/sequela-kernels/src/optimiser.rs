@@ -79,7 +79,8 @@ impl Adam {
             betas: [self.beta1, self.beta2],
             rate: narrow(f64::from(self.rate) * root / first),
             epsilon: narrow(epsilon),
-            keep: narrow(1.0 - f64::from(self.rate) * f64::from(self.weight_decay)),
+            keep: (self.weight_decay != 0.0)
+                .then(|| narrow(1.0 - f64::from(self.rate) * f64::from(self.weight_decay))),
         };
         spread(context, rule, w, [m, v], g);
     }
@@ -147,7 +148,7 @@ fn narrow(x: f64) -> f32 {
 
 #[derive(Clone, Copy)]
 enum Rule {
-    Adam { betas: [f32; 2], rate: f32, epsilon: f32, keep: f32 },
+    Adam { betas: [f32; 2], rate: f32, epsilon: f32, keep: Option<f32> },
     Sgd(Sgd),
     RmsProp(RmsProp),
 }
@@ -203,7 +204,7 @@ impl Kernel for Update<'_> {
                         let (m, v) = (s.load(mp), s.load(vp));
                         // Weights that nothing has ever reached (padding, unused embeddings, U of
                         // sequences of one step) stay as they are: spare the root and division.
-                        if keep == 1.0 && s.all_zero(g, m, v) {
+                        if keep.is_none() && s.all_zero(g, m, v) {
                             continue;
                         }
                         let fresh = s.mul(s.splat(1.0 - betas[0]), g);
@@ -213,7 +214,10 @@ impl Kernel for Update<'_> {
                         s.store(mp, m);
                         s.store(vp, v);
                         let step = s.div(m, s.add(s.sqrt(v), s.splat(epsilon)));
-                        let w = s.mul(s.load(wp), s.splat(keep));
+                        let mut w = s.load(wp);
+                        if let Some(keep) = keep {
+                            w = s.mul(w, s.splat(keep));
+                        }
                         s.store(wp, s.fnma(s.splat(rate), step, w));
                     }
                     Rule::Sgd(sgd) => {

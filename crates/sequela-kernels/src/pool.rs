@@ -82,6 +82,10 @@ impl Pool {
         assert!(parts <= self.threads(), "more parts than threads");
         let helpers = &self.workers[..parts.saturating_sub(1)];
         for worker in helpers {
+            #[expect(
+                clippy::transmute_ptr_to_ptr,
+                reason = "a cast cannot widen the lifetime of a trait object"
+            )]
             // SAFETY: the lifetime is widened for storage only: every worker has finished with
             // the job before this function returns, also when `job` panics here or there.
             let job =

@@ -1,4 +1,14 @@
 //! Outputs and gradients against Keras in f64: both places of a GRU's reset, ragged and dense.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test compares bits and stops at the first thing that is wrong"
+)]
 
 mod support;
 

@@ -1,4 +1,14 @@
 //! The linear layer against plain f64 loops, for ragged panel and tile sizes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test compares bits and stops at the first thing that is wrong"
+)]
 
 use sequela_core::Random;
 use sequela_kernels::linear::{self, Bias, LinearShape};

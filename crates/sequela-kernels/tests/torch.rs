@@ -1,5 +1,15 @@
 //! Outputs and gradients of every cell against PyTorch in f64: one and two layers, one and two
 //! directions, dense and ragged, with initial states and gradients at every output.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test compares bits and stops at the first thing that is wrong"
+)]
 
 mod support;
 
@@ -61,6 +71,11 @@ fn columns(values: &[f32], all: usize, from: usize, width: usize) -> Vec<f32> {
     values.chunks(all).flat_map(|row| row[from..from + width].to_vec()).collect()
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "one walk: down through the layers, back up, then compare"
+)]
+#[allow(clippy::needless_range_loop, reason = "layers index two lists")]
 fn compare(context: &mut Context, name: &str, cell: &str) -> f64 {
     let dump = Dump::load(name);
     let (layers, h) = (dump.number("layers"), dump.number("hidden"));

@@ -196,12 +196,11 @@ fn after(layout: &Layout, direction: Direction, t: usize) -> Option<(usize, usiz
 /// Adds step `t` to the runs of rows whose outer products make up the weight gradients.
 fn list_step(layout: &Layout, shape: &RecurrentShape, t: usize, given: bool, steps: &mut Steps) {
     let (active, width) = (layout.active(t), record_width(shape));
-    let (block, row) = match shape.cell {
-        Cell::Elman(_) => (4 * LANES, width),
-        _ => {
-            let row = width / shape.blocks().max(1);
-            (active * row, row)
-        }
+    let (block, row) = if let Cell::Elman(_) = shape.cell {
+        (4 * LANES, width)
+    } else {
+        let row = width / shape.blocks().max(1);
+        (active * row, row)
     };
     let gradient = layout.offset(t) * width;
     steps.input.push(OuterStep { left: layout.offset(t), gradient, block, rows: active });

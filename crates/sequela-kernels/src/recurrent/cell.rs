@@ -129,13 +129,13 @@ pub(super) trait CellTiles: Copy + Sync {
 }
 
 /// Rows of one step forward.
-pub(super) struct ForwardRows<C> {
+pub(super) struct ForwardRows<'a, C> {
     pub(super) cell: C,
-    pub(super) step: StepForward,
+    pub(super) step: &'a StepForward,
     pub(super) rows: Range<usize>,
 }
 
-impl<C: CellTiles> Kernel for ForwardRows<C> {
+impl<C: CellTiles> Kernel for ForwardRows<'_, C> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { cell, step, rows } = self;
@@ -148,12 +148,12 @@ impl<C: CellTiles> Kernel for ForwardRows<C> {
                     // SAFETY: whoever made the step vouches for these rows and panels.
                     unsafe {
                         match count {
-                            1 => cell.forward::<S, 1>(s, &step, at),
-                            2 => cell.forward::<S, 2>(s, &step, at),
-                            3 => cell.forward::<S, 3>(s, &step, at),
-                            4 => cell.forward::<S, 4>(s, &step, at),
-                            5 => cell.forward::<S, 5>(s, &step, at),
-                            _ => cell.forward::<S, 6>(s, &step, at),
+                            1 => cell.forward::<S, 1>(s, step, at),
+                            2 => cell.forward::<S, 2>(s, step, at),
+                            3 => cell.forward::<S, 3>(s, step, at),
+                            4 => cell.forward::<S, 4>(s, step, at),
+                            5 => cell.forward::<S, 5>(s, step, at),
+                            _ => cell.forward::<S, 6>(s, step, at),
                         }
                     }
                     row += count;

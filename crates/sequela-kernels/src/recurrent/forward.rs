@@ -183,10 +183,10 @@ impl Pass {
             unsafe {
                 if let Some((before, _)) = going {
                     let going = active.start..active.end.min(split);
-                    stream::run(isa, &self.shape, self.step(layout, t, Some(before)), going);
+                    stream::run(isa, &self.shape, &self.step(layout, t, Some(before)), going);
                 }
                 let fresh = active.start.max(split)..active.end;
-                stream::run(isa, &self.shape, self.step(layout, t, None), fresh);
+                stream::run(isa, &self.shape, &self.step(layout, t, None), fresh);
             }
         }
     }
@@ -265,12 +265,11 @@ pub(super) unsafe fn record_at(
     let width = record_width(shape);
     // SAFETY: the offset of a step of the layout lies inside the records.
     let p = unsafe { record.add(layout.offset(t) * width) };
-    match shape.cell {
-        Cell::Elman(_) => BlocksAt { p, block: LANES, row: width },
-        _ => {
-            let row = width / shape.blocks().max(1);
-            BlocksAt { p, block: layout.active(t) * row, row }
-        }
+    if let Cell::Elman(_) = shape.cell {
+        BlocksAt { p, block: LANES, row: width }
+    } else {
+        let row = width / shape.blocks().max(1);
+        BlocksAt { p, block: layout.active(t) * row, row }
     }
 }
 

@@ -130,12 +130,12 @@ impl CellTiles for GruBefore {
 }
 
 /// The second sweep forward: n and h.
-pub(super) struct SecondProduct {
-    pub(super) step: StepForward,
+pub(super) struct SecondProduct<'a> {
+    pub(super) step: &'a StepForward,
     pub(super) rows: Range<usize>,
 }
 
-impl Kernel for SecondProduct {
+impl Kernel for SecondProduct<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         for panel in 0..self.step.packing.panels {
@@ -147,8 +147,8 @@ impl Kernel for SecondProduct {
                     // SAFETY: whoever made the step vouches for these rows and panels.
                     unsafe {
                         match count {
-                            1 => new_state::<S, 1>(s, &self.step, at),
-                            _ => new_state::<S, 2>(s, &self.step, at),
+                            1 => new_state::<S, 1>(s, self.step, at),
+                            _ => new_state::<S, 2>(s, self.step, at),
                         }
                     }
                     row += count;

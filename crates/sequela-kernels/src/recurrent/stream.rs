@@ -117,11 +117,11 @@ pub fn step(
     let parts = context.parts_for(work).min(rows.max(1));
     let isa = context.isa;
     if parts == 1 {
-        run(isa, &shape, step, 0..rows);
+        run(isa, &shape, &step, 0..rows);
     } else {
         let step = Shared::new(step);
         context.run_parts(parts, &|part| {
-            run(isa, &shape, *step.get(), share(rows, part, parts));
+            run(isa, &shape, step.get(), share(rows, part, parts));
         })?;
     }
     state.hidden.swap(0, 1);
@@ -158,7 +158,7 @@ fn step_of(
 }
 
 /// One step of some rows, in inference and in training alike.
-pub(super) fn run(isa: Isa, shape: &RecurrentShape, step: StepForward, rows: Range<usize>) {
+pub(super) fn run(isa: Isa, shape: &RecurrentShape, step: &StepForward, rows: Range<usize>) {
     if rows.is_empty() {
         return;
     }
@@ -173,6 +173,6 @@ pub(super) fn run(isa: Isa, shape: &RecurrentShape, step: StepForward, rows: Ran
     }
 }
 
-fn tiles<C: CellTiles>(isa: Isa, cell: C, step: StepForward, rows: Range<usize>) {
+fn tiles<C: CellTiles>(isa: Isa, cell: C, step: &StepForward, rows: Range<usize>) {
     isa.run(ForwardRows { cell, step, rows });
 }

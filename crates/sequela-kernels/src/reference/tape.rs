@@ -96,7 +96,7 @@ impl Tape {
     }
 }
 
-impl<'t> Var<'t> {
+impl Var<'_> {
     /// Its value.
     pub fn value(self) -> f64 {
         self.value

@@ -1,6 +1,7 @@
 //! AVX2 with FMA: vectors of 8 lanes, half a block each.
 
 use super::{Kernel, Simd};
+#[allow(clippy::wildcard_imports, reason = "dozens of intrinsics, all of one prefix")]
 use std::arch::x86_64::*;
 
 /// Proof that the processor has AVX2 and FMA.
@@ -123,10 +124,5 @@ impl Simd for Avx2 {
             let bits = _mm256_castps_si256(_mm256_or_ps(_mm256_or_ps(a, b), c));
             _mm256_testz_si256(bits, bits) == 1
         }
-    }
-    #[inline(always)]
-    fn prefetch(self, p: *const f32) {
-        // SAFETY: a prefetch never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
     }
 }

@@ -1,6 +1,7 @@
 //! AVX-512: vectors of 16 lanes, one block each.
 
 use super::{Kernel, Simd};
+#[allow(clippy::wildcard_imports, reason = "dozens of intrinsics, all of one prefix")]
 use std::arch::x86_64::*;
 
 /// Proof that the processor has AVX-512 F, VL, DQ and BW.
@@ -126,11 +127,6 @@ impl Simd for Avx512 {
             let bits = _mm512_castps_si512(_mm512_or_ps(_mm512_or_ps(a, b), c));
             _mm512_test_epi32_mask(bits, bits) == 0
         }
-    }
-    #[inline(always)]
-    fn prefetch(self, p: *const f32) {
-        // SAFETY: a prefetch never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
     }
     #[inline(always)]
     fn transpose(self, from: &[f32], from_row: usize, to: &mut [f32], to_row: usize) {

@@ -100,6 +100,4 @@ impl Simd for Portable {
     fn all_zero(self, a: Lanes, b: Lanes, c: Lanes) -> bool {
         (0..WIDTH).all(|i| a.0[i].to_bits() | b.0[i].to_bits() | c.0[i].to_bits() == 0)
     }
-    #[inline(always)]
-    fn prefetch(self, _: *const f32) {}
 }

@@ -1,5 +1,12 @@
 //! What the tests of recurrent layers share: dumps, batches, one layer there and back.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test stops at the first thing that is wrong"
+)]
 
 use safetensors::{Dtype, SafeTensors};
 use sequela_core::Layout;

@@ -1,0 +1,116 @@
+//! No kernel allocates: counted by the allocator itself.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test stops at the first thing that is wrong"
+)]
+
+use sequela_core::Layout;
+use sequela_kernels::linear::{self, Bias, LinearShape};
+use sequela_kernels::optimiser::{Adam, EpsilonForm, sum_of_squares};
+use sequela_kernels::recurrent::{
+    self, Backward, Capacity, Cell, Direction, Forward, Initial, Keep, RecurrentShape, Reset,
+    State, Workspace,
+};
+use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Write, stride};
+use std::alloc::{GlobalAlloc, Layout as Memory, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+struct Counting;
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is handed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as the caller vouches.
+        unsafe { System.alloc(memory) }
+    }
+    unsafe fn dealloc(&self, p: *mut u8, memory: Memory) {
+        // SAFETY: as the caller vouches.
+        unsafe { System.dealloc(p, memory) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn counted(mut f: impl FnMut()) -> usize {
+    f();
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    f();
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+#[test]
+fn no_kernel_allocates_after_planning() {
+    let mut context = Context::new(2).unwrap();
+    let lengths: Vec<usize> = (0..20).map(|b| (b * 7) % 41).collect();
+    let layout = Layout::new(&lengths);
+    let (rows, sequences, f, h) = (layout.rows(), lengths.len(), 24, 70);
+    let cells = [
+        Cell::Lstm,
+        Cell::Gru(Reset::AfterProduct),
+        Cell::Gru(Reset::BeforeProduct),
+        Cell::Elman(sequela_kernels::activation::Activation::Tanh),
+    ];
+    for cell in cells {
+        let shape = RecurrentShape { cell, direction: Direction::Reverse, inputs: f, hidden: h };
+        let capacity = Capacity { rows, sequences };
+        let mut workspace = Workspace::new(shape, capacity, Keep::Backward);
+        let x = Buffer::new(rows * stride(f));
+        let weights = Buffer::new(shape.packed_len());
+        let mut y = Buffer::new(rows * stride(h));
+        let mut dx = Buffer::new(rows * stride(f));
+        let mut transposed = Buffer::new(shape.transposed_len());
+        let mut gradient = Buffer::new(shape.packed_len());
+        let state = Buffer::new(sequences * stride(h));
+        let mut stream = State::new(shape, sequences);
+        let found = counted(|| {
+            let forward = Forward {
+                layout: &layout,
+                x: Matrix::new(&x, rows, f),
+                initial: Initial { hidden: Some(Matrix::new(&state, sequences, h)), cell: None },
+                weights: &weights,
+            };
+            let out = MatrixMut::new(&mut y, rows, h);
+            recurrent::forward(&mut context, shape, forward, &mut workspace, out).unwrap();
+            recurrent::transpose(&context, shape, &weights, &mut transposed);
+            let call = Backward {
+                forward,
+                y: Matrix::new(&y, rows, h),
+                dy: Some(Matrix::new(&y, rows, h)),
+                transposed: &transposed,
+            };
+            let out = Some((MatrixMut::new(&mut dx, rows, f), Write::Overwrite));
+            recurrent::backward(&mut context, shape, call, &mut workspace, out, &mut gradient)
+                .unwrap();
+            let x = Matrix::new(&x, sequences, f);
+            recurrent::step(&mut context, shape, x, &weights, &mut stream).unwrap();
+        });
+        assert_eq!(found, 0, "{cell:?}");
+    }
+    let shape = LinearShape { inputs: 64, outputs: 130, bias: Bias::Trained };
+    let n = shape.packed_len();
+    let (mut w, mut m, mut v, g) = (Buffer::new(n), Buffer::new(n), Buffer::new(n), Buffer::new(n));
+    let x = Buffer::new(500 * stride(64));
+    let mut y = Buffer::new(500 * stride(130));
+    let found = counted(|| {
+        let out = MatrixMut::new(&mut y, 500, 130);
+        linear::forward(&mut context, shape, Matrix::new(&x, 500, 64), &w, out).unwrap();
+        let adam = Adam {
+            rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-7,
+            form: EpsilonForm::Keras,
+            weight_decay: 0.0,
+            step: 1,
+        };
+        adam.update(&mut context, &mut w, &mut m, &mut v, &g);
+        sum_of_squares(&context, &g);
+    });
+    assert_eq!(found, 0, "linear and Adam");
+}
