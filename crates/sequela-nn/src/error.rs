@@ -113,3 +113,8 @@ pub(crate) fn batch_error(input: &str, what: impl Into<String>) -> Error {
 pub(crate) fn program_error(part: impl Into<String>, what: impl Into<String>) -> Error {
     Error::Program { location: Location::default().field(part), what: what.into() }
 }
+
+/// An error about a call that came too early.
+pub(crate) fn order_error(call: &str, what: &'static str) -> Error {
+    Error::Order { location: Location::default().field(call), what }
+}

@@ -123,7 +123,9 @@ fn orthogonal(random: Random, rows: usize, columns: usize, values: &mut [f32]) {
             }
         }
         let norm = libm::sqrt(dot(current, current));
-        current.iter_mut().for_each(|value| *value /= norm);
+        for value in current {
+            *value /= norm;
+        }
     }
     for (row, values) in values.chunks_exact_mut(columns).enumerate() {
         for (column, value) in values.iter_mut().enumerate() {
@@ -146,6 +148,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "ones and zeros are exact")]
 mod tests {
     use super::*;
     use sequela_kernels::activation::Activation;

@@ -18,6 +18,7 @@
 mod architectures;
 mod batch;
 mod builder;
+mod carry;
 mod error;
 mod initialise;
 mod limits;

@@ -130,7 +130,7 @@ impl ParamSpec {
         }
     }
 
-    /// Numbers that are trained: one bias where PyTorch has two, except for the GRU's b_hn.
+    /// Numbers that are trained: one bias where PyTorch has two, except for the GRU's `b_hn`.
     pub fn count(&self) -> usize {
         match self.kind {
             ParamKind::Linear { inputs, outputs, bias } => {

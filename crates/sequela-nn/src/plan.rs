@@ -227,9 +227,9 @@ impl<'a> Draft<'a> {
 
     fn find_gradients(&mut self) {
         let nodes = self.program.nodes();
-        for index in 0..nodes.len() {
-            let trained = self.plan.parameters && nodes[index].op.operation().param().is_some();
-            let before = nodes[index].inputs.iter().enumerate().any(|(k, input)| {
+        for (index, node) in nodes.iter().enumerate() {
+            let trained = self.plan.parameters && node.op.operation().param().is_some();
+            let before = node.inputs.iter().enumerate().any(|(k, input)| {
                 self.useful[input.index()] && self.route(index, k) != Route::Nowhere
             });
             self.useful[index] = trained || before || self.is_wanted(index);

@@ -1,18 +1,17 @@
 //! Runs programs on the processor: forward, losses, backward.
 
+use crate::Op;
 use crate::batch::Batch;
-use crate::error::Error;
+use crate::error::{Error, order_error};
 use crate::loss::{Evaluated, Operands};
 use crate::operation::{Backward, Forward, Opened, Values};
 use crate::parameters::{Gradients, Parameters};
 use crate::plan::{Capacity, Keep, Phase, Place, Plan};
 use crate::program::{InputId, Program, Rows, Scalar, Value};
-use crate::state::{BatchState, Carried, NodeState};
-use crate::{Op, limits};
-use sequela_core::Location;
+use crate::state::{NodeState, Recurrence, states};
 use sequela_kernels::linear;
-use sequela_kernels::recurrent::{self, Direction, State, StatePart, Workspace};
-use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, stride};
+use sequela_kernels::recurrent;
+use sequela_kernels::{Buffer, Context, Matrix, MatrixMut};
 
 /// A program with the memory that batches within one capacity need.
 ///
@@ -45,10 +44,10 @@ use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, stride};
 /// ```
 #[derive(Debug)]
 pub struct Runner {
-    program: Program,
+    pub(crate) program: Program,
     plan: Plan,
     buffers: Vec<Buffer>,
-    states: Vec<NodeState>,
+    pub(crate) states: Vec<NodeState>,
     transposed: Vec<Buffer>,
     /// Version of the parameters that `transposed` is of.
     version: u64,
@@ -68,13 +67,6 @@ enum Progress {
     Ready,
     /// Gradients of the losses are there.
     Judged,
-}
-
-/// How recurrent nodes over steps run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Recurrence {
-    WholeSequences,
-    StepByStep,
 }
 
 impl Runner {
@@ -189,12 +181,14 @@ impl Runner {
     pub fn loss(&mut self, batch: &Batch) -> Result<f64, Error> {
         match self.progress {
             Progress::Ready | Progress::Judged => {}
-            Progress::Nothing => return Err(order("loss", "a forward pass has to come first")),
+            Progress::Nothing => {
+                return Err(order_error("loss", "a forward pass has to come first"));
+            }
             Progress::Predicted => {
                 for &input in &self.needed[1] {
                     batch.check_fresh(input)?;
                 }
-                return Err(order("loss", "the targets were written after the forward pass"));
+                return Err(order_error("loss", "the targets were written after the forward pass"));
             }
         }
         let mut total = 0.0;
@@ -277,7 +271,7 @@ impl Runner {
         gradients: &mut Gradients,
     ) -> Result<(), Error> {
         if self.progress != Progress::Judged {
-            return Err(order("backward", "a forward pass and a loss have to come first"));
+            return Err(order_error("backward", "a forward pass and a loss have to come first"));
         }
         self.progress = Progress::Nothing;
         self.transpose(context, parameters);
@@ -388,120 +382,6 @@ impl Runner {
             }
         }
     }
-
-    /// Makes the final states of the last forward pass the initial ones of the next, for
-    /// truncated training: to be called between two pieces. Each sequence has to keep its place
-    /// in the batch. The gradient stops there.
-    ///
-    /// # Errors
-    /// [`Error::Order`] where a recurrent node runs in reverse.
-    pub fn carry_states(&mut self) -> Result<(), Error> {
-        let program = &self.program;
-        for (state, node) in self.states.iter_mut().zip(program.nodes()) {
-            let NodeState::Batch(state) = state else { continue };
-            if node.inputs.len() > 1 || node.rows == Rows::Sequences {
-                continue;
-            }
-            let shape =
-                node.op.operation().param().and_then(|p| program.params()[p.index()].recurrent());
-            if shape.is_none_or(|shape| shape.direction == Direction::Reverse) {
-                return Err(order("carry_states", "a reverse layer has nothing to carry forward"));
-            }
-            let BatchState { workspace, carried } = &mut **state;
-            let hidden = workspace.final_state(StatePart::Hidden);
-            let cell = shape.is_some_and(|shape| shape.has_cell_state());
-            let carried = carried.get_or_insert_with(|| Carried {
-                hidden: Buffer::default(),
-                cell: Buffer::default(),
-                sequences: 0,
-                width: hidden.width(),
-            });
-            carried.sequences = hidden.rows();
-            copy_into(hidden, &mut carried.hidden);
-            if cell {
-                copy_into(workspace.final_state(StatePart::Cell), &mut carried.cell);
-            }
-        }
-        Ok(())
-    }
-
-    /// The next forward pass starts from zeros.
-    pub fn forget_states(&mut self) {
-        for state in &mut self.states {
-            if let NodeState::Batch(state) = state
-                && let Some(carried) = &mut state.carried
-            {
-                carried.sequences = 0;
-            }
-        }
-    }
-
-    /// Sequence `b` starts from zeros in the next forward pass: another subject takes its place.
-    pub fn forget_state(&mut self, b: usize) {
-        for state in &mut self.states {
-            if let NodeState::Batch(state) = state
-                && let Some(carried) = &mut state.carried
-            {
-                let stride = stride(carried.width);
-                for buffer in [&mut carried.hidden, &mut carried.cell] {
-                    if let Some(row) = buffer.get_mut(b * stride..(b + 1) * stride) {
-                        row.fill(0.0);
-                    }
-                }
-            }
-        }
-    }
-
-    pub(crate) fn states_mut(&mut self) -> &mut [NodeState] {
-        &mut self.states
-    }
-}
-
-fn copy_into(from: Matrix<'_>, to: &mut Buffer) {
-    if to.len() < from.data().len() {
-        *to = Buffer::new(from.data().len());
-    }
-    to[..from.data().len()].copy_from_slice(from.data());
-}
-
-/// Workspaces of recurrent nodes.
-fn states(
-    program: &Program,
-    plan: &Plan,
-    capacity: &Capacity,
-    recurrence: Recurrence,
-) -> Result<Vec<NodeState>, Error> {
-    let mut states = Vec::with_capacity(program.nodes().len());
-    let mut total = 0_usize;
-    for (node, planned) in program.nodes().iter().zip(&plan.nodes) {
-        let mut state = NodeState::Nothing;
-        if let Op::Recurrent(op) = &node.op
-            && planned.phase != Phase::Never
-            && let Some(shape) = program.params()[op.param.index()].recurrent()
-        {
-            let (rows, sequences) = (capacity.of(node.rows), capacity.sequences);
-            let gates = (shape.gates() + 2) * stride(shape.hidden) * 4;
-            total = total.saturating_add((rows + sequences).saturating_mul(gates));
-            limits::check("plan", "the number of bytes of a plan", total, limits::PLAN_BYTES)?;
-            state = match (recurrence, node.rows) {
-                (Recurrence::StepByStep, Rows::Steps(_)) => {
-                    NodeState::Stream(Box::new(State::new(shape, sequences)))
-                }
-                _ => {
-                    let keep = if planned.backward {
-                        recurrent::Keep::Backward
-                    } else {
-                        recurrent::Keep::Nothing
-                    };
-                    let capacity = recurrent::Capacity { rows, sequences };
-                    let workspace = Workspace::new(shape, capacity, keep);
-                    NodeState::Batch(Box::new(BatchState { workspace, carried: None }))
-                }
-            };
-        }
-        states.push(state);
-    }
-    Ok(states)
 }
 
 /// The inputs that nodes of a phase read and earlier phases do not.
@@ -515,8 +395,4 @@ fn needed(program: &Program, plan: &Plan, phase: Phase) -> Vec<InputId> {
             _ => None,
         })
         .collect()
-}
-
-fn order(call: &str, what: &'static str) -> Error {
-    Error::Order { location: Location::default().field(call), what }
 }

@@ -5,8 +5,8 @@ use crate::error::Error;
 use crate::parameters::Parameters;
 use crate::plan::{Capacity, Keep};
 use crate::program::{InputId, LayoutId, Program, Value};
-use crate::runner::{Recurrence, Runner};
-use crate::state::NodeState;
+use crate::runner::Runner;
+use crate::state::{NodeState, Recurrence};
 use sequela_kernels::{Context, Matrix};
 
 /// A program that is fed one step of each of its sequences per call, and remembers.
@@ -98,7 +98,7 @@ impl Stream {
 
     /// Puts sequence `b` back to its beginning.
     pub fn reset(&mut self, b: usize) {
-        for state in self.runner.states_mut() {
+        for state in &mut self.runner.states {
             if let NodeState::Stream(state) = state {
                 state.reset(b);
             }

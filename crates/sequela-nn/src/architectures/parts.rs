@@ -20,12 +20,11 @@ pub(super) fn steps(
 ) -> Result<Value, Error> {
     let layout = builder.layout(&format!("{prefix}steps"));
     let rows = Rows::Steps(layout);
-    let (vocabulary, combine) = match features {
+    let vocabulary = match features {
         Features::Numeric { width } => {
             return builder.input(&format!("{prefix}x"), rows, width);
         }
-        Features::Tokens { vocabulary } => (vocabulary, Combine::Sum),
-        Features::Bags { vocabulary } => (vocabulary, Combine::Sum),
+        Features::Tokens { vocabulary } | Features::Bags { vocabulary } => vocabulary,
     };
     if vocabulary == 0 || embedding == 0 {
         return Err(configuration("embedding", "a size is 0", "use at least 1"));
@@ -36,7 +35,7 @@ pub(super) fn steps(
         kind: ParamKind::Table { rows: vocabulary, width: embedding },
         initial,
     });
-    builder.add(Embedding { param, ids, combine }, &[])
+    builder.add(Embedding { param, ids, combine: Combine::Sum }, &[])
 }
 
 /// The weights of a dense layer.

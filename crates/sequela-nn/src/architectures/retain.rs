@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// `c = sum_t alpha_t beta_t * v_t`; the heads are linear in c, so that the contribution of
 /// every code of every visit can be read off.
 ///
-/// **Source** Choi et al., NeurIPS 2016, arXiv 1608.05745.
+/// **Source** Choi et al., NIPS 2016, arXiv 1608.05745.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retain {

@@ -86,7 +86,9 @@ impl Operation for Embedding {
                         y.iter_mut().zip(vector).for_each(|(y, v)| *y += v);
                     }
                     let factor = self.factor(bag.len());
-                    y.iter_mut().for_each(|y| *y *= factor);
+                    for y in y {
+                        *y *= factor;
+                    }
                 }
             }
         }

@@ -4,6 +4,7 @@ use crate::Op;
 use crate::error::Error;
 use crate::operation::{Backward, Form, Forward, Operation, Parts, Reads, Route, one};
 use crate::operations::recurrent::{copy_final_state, final_route, pass_final_gradient};
+use crate::param::ParamSpec;
 use crate::program::{Rows, Value};
 use crate::reference::{ReferenceCall, Table};
 use crate::words::StatePartWord;
@@ -33,7 +34,7 @@ impl Operation for FinalState {
         let Op::Recurrent(op) = &parts.nodes[inputs[0].index()].op else {
             return Err("takes the output of a recurrent node".into());
         };
-        let shape = parts.params.get(op.param.index()).and_then(|spec| spec.recurrent());
+        let shape = parts.params.get(op.param.index()).and_then(ParamSpec::recurrent);
         if self.part == StatePart::Cell && !shape.is_some_and(|shape| shape.has_cell_state()) {
             return Err("the recurrent node has no cell state".into());
         }

@@ -99,9 +99,10 @@ impl Operation for Pool {
                     }
                 }
             }
-            let factor = self.factor(length);
-            if factor != 1.0 {
-                y.iter_mut().for_each(|y| *y *= factor);
+            if let Some(factor) = self.factor(length) {
+                for y in y {
+                    *y *= factor;
+                }
             }
         }
         Ok(())
@@ -124,14 +125,16 @@ impl Operation for Pool {
             if self.kind == PoolKind::Max {
                 let (x, y) = (call.input(0), call.output().row(b as usize));
                 for column in 0..width {
-                    let has = |t: &usize| x.row(layout.row(*t, k))[column] == y[column];
+                    let at = |t: usize| x.row(layout.row(t, k))[column];
+                    #[expect(clippy::float_cmp, reason = "one of them was copied from the other")]
+                    let has = |t: &usize| at(*t) == y[column];
                     if let Some(t) = (0..length).find(has) {
                         dx[layout.row(t, k) * stride + column] += dy[column];
                     }
                 }
                 continue;
             }
-            let factor = self.factor(length);
+            let factor = self.factor(length).unwrap_or(1.0);
             for t in self.steps(length) {
                 let dx = &mut dx[layout.row(t, k) * stride..][..width];
                 dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx += dy * factor);
@@ -153,7 +156,7 @@ impl Operation for Pool {
             let column = |k: usize| sequence.iter().map(move |row| row[k]);
             let value = |k: usize| match self.kind {
                 PoolKind::Last => column(k).next_back(),
-                PoolKind::Max => column(k).reduce(|a, b| a.max(b)),
+                PoolKind::Max => column(k).reduce(Var::max),
                 PoolKind::Sum => column(k).reduce(|a, b| a + b),
                 PoolKind::Mean => {
                     column(k).reduce(|a, b| a + b).map(|sum| sum / sequence.len() as f64)
@@ -174,11 +177,9 @@ impl Pool {
         }
     }
 
-    fn factor(self, length: usize) -> f32 {
-        match self.kind {
-            PoolKind::Mean if length > 1 => 1.0 / length as f32,
-            _ => 1.0,
-        }
+    /// What the sum is multiplied by.
+    fn factor(self, length: usize) -> Option<f32> {
+        (self.kind == PoolKind::Mean && length > 1).then(|| 1.0 / length as f32)
     }
 }
 

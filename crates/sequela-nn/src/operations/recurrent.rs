@@ -7,7 +7,7 @@ use crate::operation::{
 use crate::param::ParamKind;
 use crate::program::{Param, Rows, Value};
 use crate::reference::{Finals, ReferenceCall, Table};
-use crate::state::{BatchState, NodeState};
+use crate::state::{BatchState, Carried, NodeState};
 use sequela_kernels::recurrent::{self, Direction, Initial, StatePart};
 use sequela_kernels::reference::{CellWeights, run};
 use serde::{Deserialize, Serialize};
@@ -76,8 +76,8 @@ impl Operation for Recurrent {
                 let BatchState { workspace, carried } = &mut **state;
                 let carried = carried.as_ref().filter(|c| c.sequences == layout.sequences());
                 let initial = Initial {
-                    hidden: given(1).or_else(|| carried.and_then(|c| c.hidden())),
-                    cell: given(2).or_else(|| carried.and_then(|c| c.cell())),
+                    hidden: given(1).or_else(|| carried.and_then(Carried::hidden)),
+                    cell: given(2).or_else(|| carried.and_then(Carried::cell)),
                 };
                 let forward = recurrent::Forward { layout, x, initial, weights };
                 recurrent::forward(
@@ -114,8 +114,8 @@ impl Operation for Recurrent {
                 layout,
                 x: values.get(call.inputs[0]),
                 initial: Initial {
-                    hidden: given(1).or_else(|| carried.and_then(|c| c.hidden())),
-                    cell: given(2).or_else(|| carried.and_then(|c| c.cell())),
+                    hidden: given(1).or_else(|| carried.and_then(Carried::hidden)),
+                    cell: given(2).or_else(|| carried.and_then(Carried::cell)),
                 },
                 weights: call.params.packed(self.param),
             },
