@@ -36,7 +36,7 @@ fn main() -> Result<(), Error> {
     let mut batch = Batch::new(&program, &capacity)?;
     println!("{} parameters, {} bytes of memory", parameters.count(), runner.bytes());
 
-    for step in 0..=400 {
+    for step in 0..=400_u64 {
         let persistence = fill(&mut batch, &program, step)?;
         let loss = runner.train(&mut context, &parameters, &batch, &mut gradients)?;
         if step % 100 == 0 {

@@ -14,7 +14,6 @@ use super::{data, demo, evaluate, init, inspect, predict, train};
     after_long_help = AFTER,
     subcommand_required = true,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     max_term_width = 100
 )]
 pub(crate) struct Arguments {
@@ -90,7 +89,7 @@ Examples:
 
 Exit codes:
   0   done
-  1   done, and something was found to look at (evaluate: the model beats no baseline)
+  1   done, and something was found to look at (evaluate: a baseline is better)
   2   the arguments or the study are wrong
   3   the data are malformed or do not fit the model
   4   reading or writing failed

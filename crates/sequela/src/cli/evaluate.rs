@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sequela_core::Limits;
-use sequela_train::{Evaluation, Model, Options, evaluate, read_input};
+use sequela_train::{Model, Options, evaluate, read_input};
 
 use super::console::Console;
+use super::errors;
 use super::failure::{Failure, Outcome};
 
 /// Arguments of `sequela evaluate`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Exit code 1 says that the model beats no baseline at any horizon.
+Exit code 1 says that at no horizon the model is better than the best baseline.
 
 Examples:
   sequela evaluate run ward-b.csv
@@ -31,16 +32,18 @@ impl Evaluate {
         let model = Model::load(&model_file(&self.model), &limits)?;
         let sequences = read_input(&self.file, &model, &limits)?;
         let options = Options { threads, ..Options::default() };
-        let evaluation = evaluate(&model, &sequences, &options)?;
+        let evaluation = evaluate(&model, &sequences, &options)
+            .map_err(|error| Failure::from(error).in_file(&self.file))?;
         if console.is_json() {
             Console::print(format!("{}\n", evaluation.to_json().trim_end()))?;
         } else {
-            Console::print(evaluation.text())?;
+            Console::print(errors::text(&evaluation))?;
         }
-        if beats_a_baseline(&evaluation) {
+        if errors::is_best_somewhere(&evaluation) {
             return Ok(Outcome::Done);
         }
-        console.say("finding: the model beats no baseline at any horizon on these data");
+        console
+            .say("finding: at no horizon is the model better than the best baseline on these data");
         Ok(Outcome::Findings)
     }
 }
@@ -48,13 +51,4 @@ impl Evaluate {
 /// The model file that a path means: itself, or that of a run's folder.
 pub(crate) fn model_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() }
-}
-
-/// Whether the first forecaster (the model) has the lowest mean absolute error anywhere.
-fn beats_a_baseline(evaluation: &Evaluation) -> bool {
-    let Some((model, baselines)) = evaluation.forecasters.split_first() else { return false };
-    model.scores.iter().enumerate().any(|(horizon, score)| {
-        let others = baselines.iter().filter_map(|baseline| baseline.scores.get(horizon));
-        others.into_iter().all(|other| score.mae.value < other.mae.value)
-    })
 }

@@ -8,6 +8,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use sequela_core::Class;
@@ -53,8 +54,8 @@ impl Failure {
         Self::Told(Box::new(Told { class, message, causes: Vec::new(), hint }))
     }
 
-    /// A library's failure. The remedy is the library's own, else the last clause of its message
-    /// (`place: fault; remedy`).
+    /// A library's failure. The remedy is the library's own, else what stands after the first
+    /// semicolon of its message (`place: fault; remedy`).
     pub(crate) fn of(class: Class, error: &dyn Error, hint: Option<String>) -> Self {
         let text = error.to_string();
         let mut causes: Vec<String> = Vec::new();
@@ -68,11 +69,22 @@ impl Failure {
             }
             source = cause.source();
         }
-        let (message, hint) = match (hint, text.rsplit_once("; ")) {
+        let (message, hint) = match (hint, split_remedy(&text)) {
             (None, Some((fault, remedy))) => (fault.to_owned(), Some(remedy.to_owned())),
             (hint, _) => (text, hint),
         };
         Self::Told(Box::new(Told { class, message, causes, hint }))
+    }
+
+    /// The same failure, naming the file where its message does not.
+    pub(crate) fn in_file(mut self, file: &Path) -> Self {
+        if let Self::Told(told) = &mut self {
+            let file = file.display().to_string();
+            if !told.message.contains(&file) {
+                told.message = format!("{file}: {}", told.message);
+            }
+        }
+        self
     }
 
     /// A failure to write to standard output.
@@ -99,9 +111,9 @@ impl From<sequela_formats::Error> for Failure {
     }
 }
 
-impl From<sequela_eval::Error> for Failure {
-    fn from(error: sequela_eval::Error) -> Self {
-        Self::of(error.class(), &error, Some(error.hint().to_owned()))
+impl From<sequela_nn::Error> for Failure {
+    fn from(error: sequela_nn::Error) -> Self {
+        Self::of(error.class(), &error, None)
     }
 }
 
@@ -167,6 +179,16 @@ impl Told {
     }
 }
 
+/// Parts `place: fault; remedy`; a semicolon in brackets belongs to the fault.
+fn split_remedy(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0_i32;
+    let at = text.char_indices().find(|&(at, c)| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth == 0 && text[at..].starts_with("; ")
+    })?;
+    Some((&text[..at.0], &text[at.0 + 2..]))
+}
+
 /// One line without control characters: names come from files, and a terminal obeys escapes.
 fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -188,6 +210,13 @@ mod tests {
         let lines = "sequela: a.csv:3: the row is short\n  because: invalid float literal\n  hint: add a cell";
         assert_eq!(told.text(), lines);
         assert_eq!(told.class.exit_code(), 3);
+    }
+
+    #[test]
+    fn a_remedy_begins_after_the_first_semicolon_outside_brackets() {
+        let parts = split_remedy("a: full (in use; busy); make room; try again");
+        assert_eq!(parts, Some(("a: full (in use; busy)", "make room; try again")));
+        assert_eq!(split_remedy("a: full"), None);
     }
 
     #[test]

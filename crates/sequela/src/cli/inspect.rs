@@ -1,10 +1,11 @@
 //! `sequela inspect`: what is inside a model file or a study's program.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use sequela_core::Limits;
-use sequela_train::{Model, Study};
+use sequela_nn::{Capacity, Features, Head, Interface, Program};
+use sequela_train::{Data, Model, Study};
 use serde_json::json;
 
 use super::console::Console;
@@ -22,14 +23,21 @@ pub(crate) struct Inspect {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Show a model file's study, channels, errors and origin
+    /// Show a model file's study, channels, weights, errors and origin
     Model {
         /// A model file, or the folder of a run
         file: PathBuf,
     },
-    /// Show the operations that a study's model is made of: shapes, parameters, bytes
+    /// Show the operations of a model: inputs, shapes, weights, bytes
+    #[command(after_long_help = "\
+The data of the study are not read. Bytes are those of a whole training batch.
+
+Examples:
+  sequela inspect program study.toml
+  sequela inspect program study.toml --set model.hidden=128
+  sequela inspect program run/model.safetensors")]
     Program {
-        /// The study (TOML)
+        /// A study (TOML), a model file, or the folder of a run
         study: PathBuf,
         /// Another value for a field of the study; may be repeated
         #[arg(long, value_name = "FIELD=VALUE")]
@@ -41,22 +49,62 @@ impl Inspect {
     /// Shows what was asked for.
     pub(crate) fn run(&self, console: Console) -> Result<Outcome, Failure> {
         match &self.what {
-            What::Model { file } => {
-                let model = Model::load(&model_file(file), &Limits::default())?;
-                if console.is_json() {
-                    let manifest = serde_json::to_value(model.manifest()).unwrap_or_default();
-                    Console::print_json(
-                        &json!({ "digest": model.digest(), "manifest": manifest }),
-                    )?;
-                } else {
-                    Console::print(model.describe())?;
-                }
-            }
-            What::Program { study, set } => {
-                let study = Study::load(study, &overrides(set, None)?)?;
-                todo!("{}", study.digest());
-            }
-        }
+            What::Model { file } => show_model(file, console),
+            What::Program { study, set } => show_program(study, set, console),
+        }?;
         Ok(Outcome::Done)
     }
+}
+
+fn show_model(file: &Path, console: Console) -> Result<(), Failure> {
+    let model = Model::load(&model_file(file), &Limits::default())?;
+    if !console.is_json() {
+        return Console::print(model.describe());
+    }
+    let manifest = serde_json::to_value(model.manifest()).unwrap_or_default();
+    Console::print_json(&json!({ "digest": model.digest(), "manifest": manifest }))
+}
+
+fn show_program(path: &Path, set: &[String], console: Console) -> Result<(), Failure> {
+    let is_model = path.is_dir() || path.extension().is_some_and(|e| e == "safetensors");
+    let (study, program) = if is_model {
+        let model = Model::load(&model_file(path), &Limits::default())?;
+        (model.manifest().study.clone(), model.program().clone())
+    } else {
+        let study = Study::load(path, &overrides(set, None)?)?;
+        let program = program(&study)?;
+        (study, program)
+    };
+    if console.is_json() {
+        let program = serde_json::to_value(&program).unwrap_or_default();
+        return Console::print_json(&json!({ "study": study.study.name, "program": program }));
+    }
+    let batch = study.train.batch;
+    let steps = study.train.truncate.unwrap_or(study.window.length);
+    let capacity = Capacity::uniform(&program, batch, batch.saturating_mul(steps));
+    Console::print(format!(
+        "{}: batches of {batch} sequences of up to {steps} steps\n\n{}",
+        study.study.name,
+        program.table(&capacity)?
+    ))
+}
+
+/// The program of a study's model, as training builds it.
+fn program(study: &Study) -> Result<Program, Failure> {
+    let channels = match &study.data {
+        Data::Csv(data) => data.values.len(),
+        _ => 1,
+    };
+    let head = Head {
+        name: "forecast".to_owned(),
+        outputs: study.window.horizons.len(),
+        loss: study.train.loss.clone(),
+    };
+    Ok(study.model.build(&Interface {
+        features: Features::Numeric { width: channels * (1 + study.window.indicators.len()) },
+        second: None,
+        statics: 0,
+        heads: vec![head],
+        horizon: 0,
+    })?)
 }

@@ -6,6 +6,7 @@ pub(crate) mod console;
 mod data;
 mod demo;
 mod describe;
+mod errors;
 mod evaluate;
 pub(crate) mod failure;
 mod init;

@@ -53,7 +53,8 @@ impl Predict {
         let sequences = read_input(&self.file, &model, &limits)?;
         let rows = if self.every { PredictRows::Every } else { PredictRows::Last };
         let options = Options { threads, ..Options::default() };
-        let forecasts = predict(&model, &sequences, rows, &options)?;
+        let forecasts = predict(&model, &sequences, rows, &options)
+            .map_err(|error| Failure::from(error).in_file(&self.file))?;
         let bytes = if console.is_json() {
             format!("{}\n", forecasts.to_json().trim_end()).into_bytes()
         } else {

@@ -6,6 +6,7 @@ use sequela_train::{Options, Outcome as Trained, Report, Stopped, Study, resume,
 use serde_json::{Value, json};
 
 use super::console::Console;
+use super::errors;
 use super::failure::{Failure, Outcome};
 use super::progress::{Progress, duration};
 use super::signal::stop_flag;
@@ -23,7 +24,7 @@ pub(crate) fn run(
     job: &Job<'_>,
     threads: usize,
     console: Console,
-) -> Result<Option<Report>, Failure> {
+) -> Result<Option<Box<Report>>, Failure> {
     let stop = stop_flag()?;
     let options = Options { threads, stop: Some(&stop), ..Options::default() };
     let mut progress = Progress::new(console, &stop);
@@ -60,7 +61,10 @@ pub(crate) fn tell_report(report: &Report, console: Console) -> Result<Outcome, 
         Console::print_json(&machine(report))?;
         return Ok(Outcome::Done);
     }
-    Console::print(format!("{}\n", report.evaluation.text()))?;
+    Console::print(format!("\n{}", errors::text(&report.evaluation)))?;
+    if !errors::is_best_somewhere(&report.evaluation) {
+        console.say("finding: at no horizon is the model better than the best baseline");
+    }
     let best = match report.tune_loss {
         Some(loss) => format!("; weights of epoch {}, tuning loss {loss:.5}", report.best_epoch),
         None => format!("; last loss {:.5}", report.train_loss),
