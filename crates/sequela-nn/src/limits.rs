@@ -9,8 +9,8 @@ pub(crate) const NODES: usize = 1 << 16;
 pub(crate) const WIDTH: usize = 1 << 16;
 /// Rows of one table (a vocabulary).
 pub(crate) const VOCABULARY: usize = 1 << 24;
-/// Weights of one program: 4 GiB of f32.
-pub(crate) const WEIGHTS: usize = 1 << 30;
+/// Weights of one program: 1 GiB of f32, and three times as much again under Adam.
+pub(crate) const WEIGHTS: usize = 1 << 28;
 /// Bytes of one plan.
 pub(crate) const PLAN_BYTES: usize = 1 << 38;
 

@@ -310,6 +310,14 @@ impl ProgramData {
         unique("weight", tensors.iter().map(String::as_str))?;
         for input in &self.inputs {
             self.parts().check_rows(input.rows).map_err(|what| program_error(&input.name, what))?;
+            let (what, size, limit) = match input.kind {
+                InputKind::Numeric { width } => ("the width of an input", width, limits::WIDTH),
+                InputKind::Ids { vocabulary } => ("a vocabulary", vocabulary, limits::VOCABULARY),
+            };
+            limits::check(&input.name, what, size, limit)?;
+            if size == 0 {
+                return Err(program_error(&input.name, "the input holds nothing"));
+            }
         }
         for (index, node) in self.nodes.iter().enumerate() {
             if let Some(late) = node.inputs.iter().find(|value| value.index() >= index) {

@@ -72,12 +72,12 @@ impl Stream {
         self.batch.write(input, b, values)
     }
 
-    /// Writes the next symbol of sequence `b`.
+    /// Writes the next symbol of sequence `b`, one in `ids`.
     ///
     /// # Errors
-    /// [`Error::Batch`] where `b` or the symbol does not fit.
-    pub fn write_id(&mut self, input: InputId, b: usize, id: u32) -> Result<(), Error> {
-        self.batch.write_ids(input, b, &[id])
+    /// [`Error::Batch`] where `b`, the number of symbols or the symbol does not fit.
+    pub fn write_ids(&mut self, input: InputId, b: usize, ids: &[u32]) -> Result<(), Error> {
+        self.batch.write_ids(input, b, ids)
     }
 
     /// Takes one step with all sequences.
