@@ -1,10 +1,12 @@
 //! A model's errors beside the baselines', narrow enough for a terminal: a column for each
 //! horizon.
 
-use sequela_eval::table::{Align, Table};
+use sequela_eval::forecast::HorizonComparison;
+use sequela_eval::table::{Align, Table, number};
 use sequela_train::Evaluation;
 
-/// Mean absolute errors, and how the model differs from each baseline.
+/// Mean absolute errors, and by how much the model's is lower than each baseline's. RMSE, bias and
+/// the intervals of the differences are in the run's `evaluation.md`.
 pub(crate) fn text(evaluation: &Evaluation) -> String {
     let mut text = format!("{}\n{}", errors(evaluation).text(), differences(evaluation).text());
     for note in &evaluation.notes {
@@ -37,22 +39,24 @@ fn errors(evaluation: &Evaluation) -> Table {
 
 fn differences(evaluation: &Evaluation) -> Table {
     let model = evaluation.forecasters.first().map_or("the model", |model| &model.name);
-    let mut table = table(evaluation, &format!("{model} less each baseline"));
+    let mut table = table(evaluation, &format!("{model} against"));
     for forecaster in &evaluation.forecasters {
         let Some(differences) = &forecaster.model_against else { continue };
         let mut row = vec![forecaster.name.clone()];
-        row.extend(differences.iter().map(|difference| {
-            let estimate = &difference.mae_difference;
-            let verdict = match estimate.interval.bounds() {
-                Some((_, high)) if high < 0.0 => "better",
-                Some((low, _)) if low > 0.0 => "worse",
-                _ => "alike",
-            };
-            format!("{} {verdict:>6}", table.figure(estimate, DECIMALS))
-        }));
+        row.extend(differences.iter().map(verdict));
         table.row(row);
     }
     table
+}
+
+/// Who is better and by how much, where the interval of the paired difference says so.
+fn verdict(difference: &HorizonComparison) -> String {
+    let percent = number(100.0 * difference.skill.value.abs(), 0);
+    match difference.mae_difference.interval.bounds() {
+        Some((_, high)) if high < 0.0 => format!("better by {percent} %"),
+        Some((low, _)) if low > 0.0 => format!("worse by {percent} %"),
+        _ => "not told apart".to_owned(),
+    }
 }
 
 fn table(evaluation: &Evaluation, title: &str) -> Table {

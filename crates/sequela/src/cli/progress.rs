@@ -58,7 +58,8 @@ impl<'a> Progress<'a> {
                     self.line(event);
                 }
             }
-            Event::Evaluating { .. } => {
+            // The steps are over: what follows has no bar.
+            Event::Baseline { .. } | Event::Evaluating { .. } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }
@@ -110,11 +111,11 @@ impl<'a> Progress<'a> {
 fn sentence(event: &Event<'_>) -> Option<String> {
     Some(match event {
         Event::Prepared { name, train, tune, test, parameters, bytes, threads, .. } => format!(
-            "{name}: {} to train, {} to tune, {} to test\n{parameters} parameters, {:.1} MB of \
-             memory for the steps, {threads} thread{}",
-            part(train),
-            part(tune),
-            part(test),
+            "{name}: {}{}{}\n{parameters} parameters, {:.1} MB of memory for the steps, {threads} \
+             thread{}",
+            part(train, "to train on"),
+            part(tune, ", to tune on"),
+            part(test, ", to judge on"),
             *bytes as f64 / 1e6,
             if *threads == 1 { "" } else { "s" }
         ),
@@ -130,6 +131,7 @@ fn sentence(event: &Event<'_>) -> Option<String> {
         Event::EarlyStop { epoch, best_epoch } => format!(
             "stopped early after epoch {epoch}: no better since epoch {best_epoch}, whose weights are kept"
         ),
+        Event::Baseline { name } => format!("baseline: {name}"),
         Event::Evaluating { windows } => format!("judging on {windows} windows"),
         _ => return None,
     })
@@ -171,9 +173,19 @@ fn machine(event: &Event<'_>) -> Option<Value> {
     })
 }
 
-fn part(part: &Part) -> String {
-    let plural = if part.subjects == 1 { "" } else { "s" };
-    format!("{} windows of {} subject{plural}", part.windows, part.subjects)
+/// `to tune on: 141634 windows of 5 subjects`; nothing for an empty part.
+fn part(part: &Part, what: &str) -> String {
+    if part.windows == 0 {
+        return String::new();
+    }
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    format!(
+        "{what} {} window{} of {} subject{}",
+        part.windows,
+        plural(part.windows),
+        part.subjects,
+        plural(part.subjects)
+    )
 }
 
 /// A time for people: `3 s`, `2 min 05 s`, `1 h 10 min`.
