@@ -1,5 +1,10 @@
 //! What the tests of this crate share: random batches, and the comparison with the reference.
-#![allow(dead_code, unused_imports, reason = "each test file uses a part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::needless_range_loop,
+    reason = "each test file uses a part"
+)]
 
 mod dump;
 
