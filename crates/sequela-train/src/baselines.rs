@@ -80,9 +80,10 @@ impl BaselineNumbers {
                 let series = &examples.series[example.series as usize];
                 let last = last_of(example);
                 let due = last + encoder.horizons[k];
-                let first = due - season * (due - last).div_ceil(season);
+                let ahead = (due - last).div_ceil(season);
                 let (mut sum, mut count) = (0.0, 0_u32);
-                let past = (0..SEASONS).map_while(|back| first.checked_sub(back * season));
+                let past = (ahead..ahead + SEASONS)
+                    .map_while(|back| due.checked_sub(season.saturating_mul(back)));
                 for value in past.filter_map(|step| series.truth(step)) {
                     sum += f64::from(value);
                     count += 1;

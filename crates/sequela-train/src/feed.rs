@@ -10,6 +10,9 @@ use crate::encode::{Encoder, Example, Examples};
 /// Stream of the generator that orders windows; the epoch is added.
 const ORDER: u64 = 0x7472_6169_0000_0000;
 
+/// Stream of the generator that orders groups of stretches; the epoch is added.
+const GROUPS: u64 = 0x7472_6169_0001_0000;
+
 /// Whether a batch goes on where the last one ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carry {
@@ -234,9 +237,12 @@ pub(crate) struct CarriedFeed<'a> {
     batch: usize,
     piece: usize,
     seed: u64,
-    /// Stretches in the order of this epoch, and for each batch its first one and its piece.
+    /// Stretches by length, those of one length in the order of this epoch: however they are
+    /// ordered, an epoch has the same number of batches.
     order: Vec<Stretch>,
+    /// For each batch its group of stretches and its piece.
     batches: Vec<(u32, u32)>,
+    groups: Vec<u32>,
     scratch: Scratch,
     subjects: usize,
 }
@@ -278,21 +284,12 @@ impl<'a> CarriedFeed<'a> {
             seed,
             order,
             batches: Vec::new(),
+            groups: Vec::new(),
             scratch: Scratch::default(),
             subjects: 0,
         };
-        feed.cut();
+        feed.begin(0);
         feed
-    }
-
-    /// Lists the batches: groups of stretches, each walked piece by piece.
-    fn cut(&mut self) {
-        self.batches.clear();
-        for (group, stretches) in (0_u32..).zip(self.order.chunks(self.batch)) {
-            let longest = stretches.iter().map(|s| (s.end - s.start) as usize).max().unwrap_or(0);
-            let pieces = u32::try_from(longest.div_ceil(self.piece)).unwrap_or(u32::MAX);
-            self.batches.extend((0..pieces).map(|piece| (group, piece)));
-        }
     }
 }
 
@@ -300,9 +297,18 @@ impl Feed for CarriedFeed<'_> {
     fn begin(&mut self, epoch: u64) {
         self.order.sort_unstable_by_key(|stretch| stretch.number);
         Random::new(self.seed, ORDER.wrapping_add(epoch)).shuffle(&mut self.order);
-        // Stretches of like length walk together, so that few places of a batch run empty.
-        self.order.sort_by_key(|stretch| (stretch.end - stretch.start).div_ceil(PER_BUCKET));
-        self.cut();
+        self.order.sort_by_key(|stretch| stretch.end - stretch.start);
+        self.groups.clear();
+        self.groups.extend((0_u32..).take(self.order.len().div_ceil(self.batch)));
+        Random::new(self.seed, GROUPS.wrapping_add(epoch)).shuffle(&mut self.groups);
+        self.batches.clear();
+        for &group in &self.groups {
+            let first = group as usize * self.batch;
+            let members = &self.order[first..(first + self.batch).min(self.order.len())];
+            let longest = members.iter().map(|s| (s.end - s.start) as usize).max().unwrap_or(0);
+            let pieces = u32::try_from(longest.div_ceil(self.piece)).unwrap_or(u32::MAX);
+            self.batches.extend((0..pieces).map(|piece| (group, piece)));
+        }
     }
 
     fn steps(&self) -> u64 {
@@ -364,6 +370,3 @@ impl Feed for CarriedFeed<'_> {
         true
     }
 }
-
-/// Steps within which two stretches count as of like length.
-const PER_BUCKET: u32 = 256;

@@ -240,6 +240,29 @@ impl<'a> Fit<'a> {
         Ok((progress.loss / progress.weight.max(f64::MIN_POSITIVE), rate))
     }
 
+    /// The loss of every step up to the end, without checkpoints and judgements.
+    #[cfg(test)]
+    pub(crate) fn record(
+        &mut self,
+        feed: &mut dyn Feed,
+        losses: &mut Vec<f64>,
+    ) -> Result<(), Error> {
+        let steps = feed.steps();
+        for epoch in 0..self.train.epochs {
+            feed.begin(epoch);
+            for step in 0..steps {
+                let carry = feed.fill(step, &mut self.batch)?;
+                let before = (self.progress.loss, self.progress.weight);
+                self.step(carry, feed, steps, &crate::run::Nowhere)?;
+                let (sum, weight) =
+                    (self.progress.loss - before.0, self.progress.weight - before.1);
+                losses.push(sum / weight);
+            }
+            (self.progress.loss, self.progress.weight) = (0.0, 0.0);
+        }
+        Ok(())
+    }
+
     fn end_epoch(
         &mut self,
         steps: u64,

@@ -1,0 +1,204 @@
+//! What a study may not say, and what the message says about it.
+
+use std::path::Path;
+
+use sequela_train::{Override, Study};
+
+const STUDY: &str = r#"
+[study]
+name = "small"
+
+[data]
+kind = "csv"
+path = "a.csv"
+values = [{ name = "hr", unit = "bpm" }]
+
+[window]
+length = 12
+horizons = [1, 4]
+
+[model]
+kind = "sequence"
+hidden = 8
+
+[train]
+epochs = 3
+"#;
+
+/// The message for a study in which a line was changed, and its exit code.
+fn refusal(from: &str, to: &str) -> (String, u8) {
+    assert!(STUDY.contains(from));
+    let text = STUDY.replace(from, to);
+    let error = Study::parse(&text, Path::new("s.toml"), &[]).unwrap_err();
+    (error.to_string(), error.class().exit_code())
+}
+
+#[test]
+fn each_fault_is_one_line_with_place_and_remedy() {
+    let cases = [
+        (
+            "epochs = 3",
+            "epoch = 3",
+            "s.toml:19, field train.epoch: train has no such field; did you mean \"epochs\"?",
+        ),
+        ("epochs = 3", "batch = 0", "s.toml:19, field train.batch: it is 0; give at least 1"),
+        (
+            "epochs = 3",
+            "batch = -1",
+            "s.toml:19, field train.batch: a whole number of at least 0 is expected, not integer `-1`",
+        ),
+        (
+            "epochs = 3",
+            "epochs = \"many\"",
+            "s.toml:19, field train.epochs: a whole number of at least 0 is expected, not text",
+        ),
+        ("epochs = 3", "rate = 0.0", "field train.rate: it is not a positive number"),
+        ("epochs = 3", "rate = nan", "field train.rate: it is not a positive number"),
+        (
+            "epochs = 3",
+            "clip = { nrom = 1.0 }",
+            "field train.clip: there is no such choice; did you mean \"norm\"?",
+        ),
+        (
+            "epochs = 3",
+            "clip = { norm = -1.0 }",
+            "field train.clip: the limit is not a positive number",
+        ),
+        (
+            "epochs = 3",
+            "optimiser = { kind = \"adan\" }",
+            "field train.optimiser.kind: there is no such choice; did you mean \"adam\"?",
+        ),
+        (
+            "epochs = 3",
+            "schedule = { kind = \"step\", epochs = 0, factor = 0.5 }",
+            "field train.schedule.epochs: it is 0",
+        ),
+        (
+            "epochs = 3",
+            "loss = { kind = \"pinball\", quantiles = [0.9, 0.1] }",
+            "field train.loss.quantiles",
+        ),
+        (
+            "epochs = 3",
+            "truncate = 5",
+            "field train.truncate: truncated training asks for a forecast at every step",
+        ),
+        (
+            "horizons = [1, 4]",
+            "horizons = []",
+            "s.toml:12, field window.horizons: there is no horizon; give for example",
+        ),
+        ("horizons = [1, 4]", "horizons = [4, 1]", "they are not rising numbers from 1"),
+        ("horizons = [1, 4]", "horizons = [0]", "they are not rising numbers from 1"),
+        (
+            "horizons = [1, 4]",
+            "",
+            "field window: horizons is missing; add horizons = ... to [window]",
+        ),
+        ("length = 12", "length = 0", "s.toml:11, field window.length: it is 0"),
+        (
+            "length = 12",
+            "lenght = 12",
+            "field window.lenght: window has no such field; did you mean \"length\"?",
+        ),
+        (
+            "hidden = 8",
+            "hidden = 1000000000",
+            "s.toml:16, field model.hidden: 1000000000, whose recurrent weights alone would take 13.9 EiB, is over the limit of 65536; make it smaller",
+        ),
+        (
+            "hidden = 8",
+            "hiden = 8",
+            "field model.hiden: model has no such field; did you mean \"hidden\"?",
+        ),
+        (
+            "kind = \"sequence\"",
+            "kind = \"sequense\"",
+            "field model.kind: there is no such choice; did you mean \"sequence\"?",
+        ),
+        (
+            "kind = \"sequence\"\nhidden = 8",
+            "kind = \"retain\"",
+            "forecasts are trained with a sequence model",
+        ),
+        (
+            "kind = \"csv\"",
+            "kind = \"cvs\"",
+            "field data.kind: there is no such choice; did you mean \"csv\"?",
+        ),
+        ("kind = \"csv\"\n", "", "field data: kind is missing"),
+        (
+            "name = \"small\"",
+            "name = \"small\"\ntask = \"classify\"",
+            "field study.task: only forecasts can be trained yet; write task = \"forecast\"",
+        ),
+        ("name = \"small\"", "name = \" \"", "field study.name: the name is empty"),
+        (
+            "path = \"a.csv\"",
+            "path = \"a.csv\"\ntarget = \"hrr\"",
+            "field data.target: it is not among data.values; did you mean \"hr\"?",
+        ),
+        ("path = \"a.csv\"", "path = \"a.csv", "s.toml:7"),
+        ("[model]", "[modle]", "field modle: a study has no such field; did you mean \"model\"?"),
+        ("unit = \"bpm\"", "units = \"bpm\"", "did you mean \"unit\"?"),
+    ];
+    for (from, to, expected) in cases {
+        let (message, code) = refusal(from, to);
+        assert!(message.contains(expected), "{to}:\n  {message}\n  {expected}");
+        assert_eq!(code, 2, "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+#[test]
+fn overrides_are_typed_and_unknown_paths_refused() {
+    let parse = |change: &str| {
+        Study::parse(STUDY, Path::new("s.toml"), &[Override::parse(change).unwrap()])
+    };
+    assert_eq!(parse("train.epochs=7").unwrap().train.epochs, 7);
+    assert_eq!(parse("window.horizons=[2, 9]").unwrap().window.horizons, [2, 9]);
+    assert_eq!(parse("data.path=b c.csv").unwrap().data.path(), Some(Path::new("b c.csv")));
+    assert!(parse("train.clip={ norm = 2.0 }").is_ok());
+    assert!(parse("train.schedule.kind=cosine").is_ok());
+    for (change, expected) in [
+        (
+            "train.epoch=7",
+            "--set, field train.epoch: train has no such field; did you mean \"epochs\"?",
+        ),
+        (
+            "trian.epochs=7",
+            "--set, field trian: a study has no such field; did you mean \"train\"?",
+        ),
+        (
+            "train.epochs=lots",
+            "--set, field train.epochs: a whole number of at least 0 is expected, not text",
+        ),
+        ("train.epochs.more=1", "train.epochs is a value, not a section"),
+        ("train.batch=0", "--set, field train.batch: it is 0"),
+    ] {
+        let error = parse(change).unwrap_err();
+        assert!(error.to_string().contains(expected), "{change}: {error}");
+        assert_eq!(error.class().exit_code(), 2);
+    }
+    for broken in ["train.epochs", "=5", "train..epochs=5"] {
+        assert!(Override::parse(broken).is_err(), "{broken}");
+    }
+}
+
+#[test]
+fn a_study_survives_being_written() {
+    for (name, text) in Study::builtins() {
+        let study = Study::parse(text, Path::new(name), &[]).unwrap();
+        let again = Study::parse(&study.to_toml(), Path::new(name), &[]).unwrap();
+        assert_eq!(study, again);
+        assert_eq!(study.digest(), again.digest());
+    }
+}
+
+#[test]
+fn unreadable_studies_are_io_errors() {
+    let error = Study::load(Path::new("no/such/study.toml"), &[]).unwrap_err();
+    assert_eq!(error.class().exit_code(), 4);
+    assert!(error.to_string().contains("no/such/study.toml"), "{error}");
+}
