@@ -79,8 +79,8 @@ impl Autoregression {
 }
 
 /// At most [`MOST`] of the windows, evenly chosen.
-fn evenly(windows: &[Example]) -> impl Iterator<Item = &Example> {
-    windows.iter().step_by(windows.len().div_ceil(MOST).max(1))
+fn evenly(windows: &[Example]) -> impl Iterator<Item = Example> + '_ {
+    windows.iter().copied().step_by(windows.len().div_ceil(MOST).max(1))
 }
 
 /// The regressors of one window after another.
@@ -95,7 +95,7 @@ impl<'a> Rows<'a> {
         Self { encoder, mean, row: vec![1.0; highest + 1] }
     }
 
-    fn read(&mut self, examples: &Examples, example: &Example) {
+    fn read(&mut self, examples: &Examples, example: Example) {
         let series = &examples.series[example.series as usize];
         let start = example.start as usize;
         let last = start + self.encoder.length - 1;
@@ -105,7 +105,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn target(&self, examples: &Examples, example: &Example, k: usize) -> Option<f64> {
+    fn target(&self, examples: &Examples, example: Example, k: usize) -> Option<f64> {
         let series = &examples.series[example.series as usize];
         let last = example.start as usize + self.encoder.length - 1;
         series.truth(last + self.encoder.horizons[k]).map(|truth| f64::from(truth) - self.mean)
@@ -136,7 +136,7 @@ impl System {
 
     fn add(&mut self, row: &[f64], target: f64) {
         for (i, &a) in row.iter().enumerate() {
-            let line = &mut self.gram[i * self.size..i * self.size + i + 1];
+            let line = &mut self.gram[i * self.size..][..=i];
             for (sum, &b) in line.iter_mut().zip(row) {
                 *sum += a * b;
             }

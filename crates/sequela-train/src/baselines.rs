@@ -141,8 +141,8 @@ fn find_season(train: &Examples, mean: f64) -> Option<usize> {
         .collect();
     let is_peak = |&lag: &usize| {
         let reach = (lag / 10).max(1);
-        let around = lag - reach..=(lag + reach).min(longest);
-        lag + reach <= longest && around.clone().all(|other| correlation[other] <= correlation[lag])
+        let mut around = lag - reach..=(lag + reach).min(longest);
+        lag + reach <= longest && around.all(|other| correlation[other] <= correlation[lag])
     };
     let lags = (2..=longest).filter(is_peak).filter(|&lag| correlation[lag] > CLEAR);
     lags.max_by(|&a, &b| correlation[a].total_cmp(&correlation[b]).then(b.cmp(&a)))

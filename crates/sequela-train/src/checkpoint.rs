@@ -74,7 +74,7 @@ pub(crate) fn restore(path: &Path, belongs: &Belongs, fit: &mut Fit<'_>) -> Resu
     let file = TensorFile::load(path, &Limits::default())?;
     let place = |field: &str| Location::file(path).field(field);
     let refuse = |field: &str, what: &str, hint: &str| Error::Folder {
-        location: place(field),
+        location: place(field).into(),
         what: what.into(),
         hint: hint.into(),
     };
@@ -111,9 +111,10 @@ pub(crate) fn restore(path: &Path, belongs: &Belongs, fit: &mut Fit<'_>) -> Resu
         moments.push((name, file.f32(&format!("optimiser.{name}"), path)?));
     }
     fit.optimiser.restore(number("optimiser_step")?, &moments)?;
-    fit.best = match file.arrays.contains_key("best") {
-        true => Some(file.f32("best", path)?.to_vec()),
-        false => None,
+    fit.best = if file.arrays.contains_key("best") {
+        Some(file.f32("best", path)?.to_vec())
+    } else {
+        None
     };
     fit.progress = progress;
     number("log")

@@ -332,21 +332,15 @@ impl Encoder {
     ) {
         let anchor = self.anchor(series, start, last);
         for (k, &horizon) in self.horizons.iter().enumerate() {
-            match series.truth(last + horizon) {
-                Some(truth) => {
-                    targets.push(match self.output {
-                        TargetKind::Value => self.scaler.scale(self.target, truth),
-                        TargetKind::Change => {
-                            narrow((f64::from(truth) - f64::from(anchor)) / self.changes[k])
-                        }
-                    });
-                    weights.push(1.0);
+            let truth = series.truth(last + horizon);
+            weights.push(f32::from(u8::from(truth.is_some())));
+            targets.push(match (truth, self.output) {
+                (None, _) => 0.0,
+                (Some(truth), TargetKind::Value) => self.scaler.scale(self.target, truth),
+                (Some(truth), TargetKind::Change) => {
+                    narrow((f64::from(truth) - f64::from(anchor)) / self.changes[k])
                 }
-                None => {
-                    targets.push(0.0);
-                    weights.push(0.0);
-                }
-            }
+            });
         }
     }
 
@@ -410,8 +404,8 @@ mod tests {
         let series = series(&encoder);
         let mut rows = Vec::new();
         encoder.rows(&series, 0, 0..3, &mut rows);
-        let two = libm::log1p(2.0) as f32;
-        let one = libm::log1p(1.0) as f32;
+        let two = narrow(libm::log1p(2.0));
+        let one = narrow(libm::log1p(1.0));
         assert_eq!(rows, [1.0, 1.0, 0.0, 1.0, 0.0, one, 1.0, 0.0, two]);
         rows.clear();
         encoder.rows(&series, 1, 1..4, &mut rows);

@@ -12,7 +12,7 @@ pub enum Error {
     #[error("{location}: {what}; {hint}")]
     Study {
         /// File, line and field, or the override.
-        location: Location,
+        location: Box<Location>,
         /// What is wrong.
         what: String,
         /// What to do about it.
@@ -22,7 +22,7 @@ pub enum Error {
     #[error("{location}: {what} is over the limit of {limit}; {hint}")]
     TooLarge {
         /// The field.
-        location: Location,
+        location: Box<Location>,
         /// The size that is too large, and what it would cost.
         what: String,
         /// The limit.
@@ -34,7 +34,7 @@ pub enum Error {
     #[error("{location}: {what}; {hint}")]
     Unsupported {
         /// The field.
-        location: Location,
+        location: Box<Location>,
         /// What it is.
         what: String,
         /// What there is instead.
@@ -44,7 +44,7 @@ pub enum Error {
     #[error("{location}: {what}; {hint}")]
     Data {
         /// The part of the data.
-        location: Location,
+        location: Box<Location>,
         /// What is missing.
         what: String,
         /// What to do about it.
@@ -54,7 +54,7 @@ pub enum Error {
     #[error("{location}: {what}; {hint}")]
     Schema {
         /// The data.
-        location: Location,
+        location: Box<Location>,
         /// Which channel or unit differs.
         what: String,
         /// What to do about it.
@@ -83,7 +83,7 @@ pub enum Error {
     #[error("{location}: {what}; {hint}")]
     Folder {
         /// The folder or a file in it.
-        location: Location,
+        location: Box<Location>,
         /// What is wrong.
         what: String,
         /// What to do about it.
@@ -93,7 +93,7 @@ pub enum Error {
     #[error("{location}: {what}; {hint}")]
     Integrity {
         /// The file and the place in it.
-        location: Location,
+        location: Box<Location>,
         /// What is wrong.
         what: String,
         /// What to do about it.
@@ -107,7 +107,7 @@ pub enum Error {
     Load(#[from] sequela_data::Error),
     /// A program could not be built or run.
     #[error(transparent)]
-    Network(#[from] sequela_nn::Error),
+    Network(Box<sequela_nn::Error>),
     /// A kernel could not be started or broke.
     #[error(transparent)]
     Kernel(#[from] sequela_kernels::Error),
@@ -115,7 +115,7 @@ pub enum Error {
     #[error("{source}; {}", source.hint())]
     Judge {
         /// What could not be made.
-        source: sequela_eval::Error,
+        source: Box<sequela_eval::Error>,
     },
 }
 
@@ -142,7 +142,7 @@ impl Error {
 
     pub(crate) fn integrity(location: Location, what: impl Into<String>) -> Self {
         Self::Integrity {
-            location,
+            location: location.into(),
             what: what.into(),
             hint: "restore the file from where it was made".into(),
         }
@@ -154,7 +154,7 @@ impl Error {
         hint: impl Into<String>,
     ) -> Self {
         Self::Data {
-            location: Location::default().field(part),
+            location: Location::default().field(part).into(),
             what: what.into(),
             hint: hint.into(),
         }
@@ -163,6 +163,12 @@ impl Error {
 
 impl From<sequela_eval::Error> for Error {
     fn from(source: sequela_eval::Error) -> Self {
-        Self::Judge { source }
+        Self::Judge { source: source.into() }
+    }
+}
+
+impl From<sequela_nn::Error> for Error {
+    fn from(source: sequela_nn::Error) -> Self {
+        Self::Network(source.into())
     }
 }

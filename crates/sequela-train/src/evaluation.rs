@@ -1,5 +1,7 @@
 //! A model beside its baselines, on people that it has not seen.
 
+use std::fmt::Write as _;
+
 use sequela_core::{Schema, Sequence};
 use sequela_data::Cohort;
 use sequela_eval::bootstrap::{Bootstrap, Estimate};
@@ -96,7 +98,7 @@ impl Evaluation {
     pub fn text(&self) -> String {
         let mut text = format!("{}\n{}", self.table().text(), self.differences().text());
         for note in &self.notes {
-            text.push_str(&format!("note: {note}\n"));
+            let _ = writeln!(text, "note: {note}");
         }
         text
     }
@@ -112,7 +114,7 @@ impl Evaluation {
             self.differences().markdown()
         );
         for note in &self.notes {
-            text.push_str(&format!("\n- {note}"));
+            let _ = write!(text, "\n- {note}");
         }
         if !self.notes.is_empty() {
             text.push('\n');

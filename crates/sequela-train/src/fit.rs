@@ -109,7 +109,7 @@ impl<'a> Fit<'a> {
             train,
             seed,
             context: Context::new(threads)?,
-            optimiser: Optimiser::new(train.optimiser.clone(), &parameters)?,
+            optimiser: Optimiser::new(train.optimiser, &parameters)?,
             gradients: Gradients::new(&parameters),
             parameters,
             progress: Progress::default(),
@@ -159,7 +159,7 @@ impl<'a> Fit<'a> {
                 let stopped = stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
                 let every = self.train.checkpoint.steps;
                 let due = every > 0 && self.progress.steps.is_multiple_of(every);
-                if (stopped || due) && (self.progress.step < steps || stopped) {
+                if stopped || (due && self.progress.step < steps) {
                     let latest = Snapshot::take(self, sink.length());
                     let saved = snapshot.as_ref().unwrap_or(&latest);
                     save(saved, sink, observer)?;

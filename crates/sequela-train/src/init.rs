@@ -8,6 +8,7 @@ use sequela_formats::csv::{Sniffed, sniff};
 use sequela_formats::npy::read_array;
 
 use crate::Error;
+use crate::source::FileKind;
 use crate::study::Study;
 
 /// A commented study for a table, an array, or a folder or archive of WFDB records.
@@ -17,17 +18,18 @@ use crate::study::Study;
 /// # Errors
 /// What reading the file gives.
 pub fn init_study(path: &Path, limits: &Limits) -> Result<String, Error> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let stem = stem.split('.').next().unwrap_or("series").to_owned();
-    let (data, split, step) = if name.ends_with(".npy") {
-        let array = read_array(path, limits)?;
-        array_section(path, &array.values, &array.shape)
-    } else if path.is_dir() || name.contains(".tar") || name.ends_with(".tgz") {
-        sequela_formats::wfdb::read_records(path, "atr", limits)?;
-        records_section(path)
-    } else {
-        table_section(path, &sniff(path, limits)?, limits)?
+    let (data, split, step) = match FileKind::of(path) {
+        FileKind::Array => {
+            let array = read_array(path, limits)?;
+            array_section(path, &array.values, &array.shape)
+        }
+        FileKind::Records => {
+            sequela_formats::wfdb::read_records(path, "atr", limits)?;
+            records_section(path)
+        }
+        FileKind::Table => table_section(path, &sniff(path, limits)?, limits)?,
     };
     let text = format!(
         "# A first study, written by sequela init. Look at what was guessed, then: sequela train STUDY\n\

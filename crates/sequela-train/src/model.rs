@@ -142,7 +142,7 @@ impl Model {
         let version = file.text("version", path)?;
         if version != VERSION {
             return Err(Error::Integrity {
-                location: place("version"),
+                location: place("version").into(),
                 what: format!("the model is of format {version}, this program reads {VERSION}"),
                 hint: "use the version of sequela that wrote it".into(),
             });
@@ -245,7 +245,7 @@ impl Model {
     pub(crate) fn check_schema(&self, schema: &Schema, name: &str) -> Result<(), Error> {
         let refuse = |field: &str, what: String| {
             Err(Error::Schema {
-                location: Location::file(name).field(field),
+                location: Location::file(name).field(field).into(),
                 what,
                 hint: "give the channels and units that the model was trained on".into(),
             })

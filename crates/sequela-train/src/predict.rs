@@ -4,6 +4,7 @@ use std::path::Path;
 
 use sequela_core::{Limits, Schema, Sequence};
 use sequela_data::Cohort;
+use sequela_data::heart_rate::BeatOptions;
 use sequela_formats::csv::{Cell, sniff, to_csv};
 use sequela_kernels::Context;
 use serde_json::json;
@@ -11,7 +12,8 @@ use serde_json::json;
 use crate::encode::{Example, Examples};
 use crate::feed::Form;
 use crate::model::Model;
-use crate::study::{Content, CsvData, Data, NpyData, TimeSpec, TimeWord, ValueSpec};
+use crate::source::FileKind;
+use crate::study::{Content, CsvData, Data, NpyData, TimeSpec, TimeWord, ValueSpec, WfdbData};
 use crate::{Error, carried, source};
 
 /// What a call may use, and what may end it.
@@ -131,34 +133,37 @@ fn integer(value: usize) -> Cell {
 /// What reading gives; [`Error::Schema`] where channels or units are not the model's.
 pub fn read_input(path: &Path, model: &Model, limits: &Limits) -> Result<Vec<Sequence>, Error> {
     let study = &model.manifest().study;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let cohort = if name.ends_with(".npy") {
-        let data = match &study.data {
-            Data::Npy(data) => data.clone(),
-            data => NpyData {
-                path: path.to_owned(),
-                content: match data {
-                    Data::Wfdb(_) => Content::BeatIntervals,
-                    _ => Content::Values,
-                },
-                beats: sequela_data::heart_rate::BeatOptions::default(),
-                name: model.target().name.clone(),
-                unit: model.target().unit.clone(),
-                step: data.step().to_owned(),
-            },
-        };
-        source::npy(&data, path, limits)?
-    } else if path.is_dir() || name.contains(".tar") || name.ends_with(".tgz") {
-        let wfdb = match &study.data {
-            Data::Wfdb(data) => data.clone(),
-            _ => crate::study::WfdbData::at(path),
-        };
-        source::wfdb(&wfdb, path, limits)?
-    } else {
-        source::csv(&table_of(path, model, limits)?, path, limits)?
+    let cohort = match FileKind::of(path) {
+        FileKind::Array => source::npy(&array_of(path, model), path, limits)?,
+        FileKind::Records => {
+            let data = match &study.data {
+                Data::Wfdb(data) => data.clone(),
+                _ => WfdbData::at(path),
+            };
+            source::wfdb(&data, path, limits)?
+        }
+        FileKind::Table => source::csv(&table_of(path, model, limits)?, path, limits)?,
     };
     model.check_schema(cohort.schema(), &path.display().to_string())?;
     Ok(cohort.sequences().to_vec())
+}
+
+/// How to read an array for a model.
+fn array_of(path: &Path, model: &Model) -> NpyData {
+    let data = &model.manifest().study.data;
+    let content = match data {
+        Data::Npy(data) => return data.clone(),
+        Data::Wfdb(_) => Content::BeatIntervals,
+        _ => Content::Values,
+    };
+    NpyData {
+        path: path.to_owned(),
+        content,
+        beats: BeatOptions::default(),
+        name: model.target().name.clone(),
+        unit: model.target().unit.clone(),
+        step: data.step().to_owned(),
+    }
 }
 
 /// How to read a table for a model.

@@ -108,18 +108,13 @@ impl Prepared {
             return Ok(None);
         }
         let ports = Ports::find(&self.program)?;
-        let feed: Box<dyn Feed + '_> = match study.train.truncate {
-            Some(piece) => Box::new(CarriedFeed::new(
-                &self.encoder,
-                (&self.tune, &self.tune_stretches),
-                ports,
-                (BATCH, piece),
-                study.study.seed,
-            )),
-            None => {
-                let form = (ports, self.form);
-                Box::new(WindowFeed::new(&self.encoder, &self.tune, form, BATCH, Order::Given))
-            }
+        let feed: Box<dyn Feed + '_> = if let Some(piece) = study.train.truncate {
+            let data = (&self.tune, self.tune_stretches.as_slice());
+            let seed = study.study.seed;
+            Box::new(CarriedFeed::new(&self.encoder, data, ports, (BATCH, piece), seed))
+        } else {
+            let form = (ports, self.form);
+            Box::new(WindowFeed::new(&self.encoder, &self.tune, form, BATCH, Order::Given))
         };
         Judge::new(&self.program, feed).map(Some)
     }

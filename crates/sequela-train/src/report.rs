@@ -205,6 +205,7 @@ fn errors(evaluation: &Evaluation) -> Result<String, Error> {
 
 fn page(model: &Model, evaluation: &Evaluation) -> String {
     let study = &model.manifest().study;
+    let notes = evaluation.notes.iter().fold(String::new(), |text, note| text + "- " + note + "\n");
     format!(
         "# {}\n\nA run of sequela {}: {}\n\n| file | what |\n|---|---|\n\
          | `{STUDY}` | the study as it was run, every field |\n\
@@ -219,6 +220,6 @@ fn page(model: &Model, evaluation: &Evaluation) -> String {
         model.manifest().provenance.sequela,
         crate::network::name(study),
         evaluation.table().markdown(),
-        evaluation.notes.iter().map(|note| format!("- {note}\n")).collect::<String>(),
+        notes,
     )
 }

@@ -84,7 +84,7 @@ pub fn train(
     let named = folder.join(STUDY);
     if named.exists() {
         return Err(Error::Folder {
-            location: Location::file(folder),
+            location: Location::file(folder).into(),
             what: "the folder holds a run already".into(),
             hint: "go on with it by --resume, or choose another folder".into(),
         });
@@ -113,7 +113,7 @@ pub fn resume(
     let named = folder.join(STUDY);
     if !named.exists() {
         return Err(Error::Folder {
-            location: Location::file(folder),
+            location: Location::file(folder).into(),
             what: "there is no run in this folder".into(),
             hint: "name the folder of a run, which has a study.toml".into(),
         });

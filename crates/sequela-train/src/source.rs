@@ -25,13 +25,39 @@ pub(crate) fn find(path: &Path, base: &Path) -> Result<PathBuf, Error> {
         return Ok(path.to_owned());
     }
     datasets::find(&path.to_string_lossy()).map_err(|error| Error::Data {
-        location: Location::file(path),
+        location: Location::file(path).into(),
         what: format!(
             "there is no such file beside the study, in the present folder or among the data sets \
              ({error})"
         ),
         hint: "check data.path, or set SEQUELA_DATA to the folder of data sets".into(),
     })
+}
+
+/// How a file or folder is read, told from its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    /// `.npy`.
+    Array,
+    /// A folder, or a tar archive.
+    Records,
+    /// Anything else.
+    Table,
+}
+
+impl FileKind {
+    /// The kind of a path.
+    pub(crate) fn of(path: &Path) -> Self {
+        let is = |wanted: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(wanted));
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        if is("npy") {
+            Self::Array
+        } else if path.is_dir() || is("tgz") || is("txz") || name.contains(".tar") {
+            Self::Records
+        } else {
+            Self::Table
+        }
+    }
 }
 
 /// The cohort of a study.

@@ -11,6 +11,7 @@
 //! **Source** the safetensors format 0.6, <https://github.com/huggingface/safetensors>.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use sequela_core::{Limits, Location};
@@ -135,18 +136,19 @@ impl TensorFile {
         header.push_str(&"0".repeat(64));
         header.push('"');
         for (key, text) in &self.texts {
-            header.push_str(&format!(",{}:{}", quoted(key), quoted(text)));
+            let _ = write!(header, ",{}:{}", quoted(key), quoted(text));
         }
         header.push('}');
         let mut offset = 0;
         for (name, array) in self.in_file_order() {
             let end = offset + array.numbers.len() * array.numbers.size();
             let shape = array.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-            header.push_str(&format!(
+            let _ = write!(
+                header,
                 ",{}:{{\"dtype\":\"{}\",\"shape\":[{shape}],\"data_offsets\":[{offset},{end}]}}",
                 quoted(name),
                 array.numbers.name(),
-            ));
+            );
             offset = end;
         }
         header.push('}');

@@ -1,5 +1,6 @@
 //! Data that cannot be trained on: one line with place and remedy, the exit code of its class,
 //! and nothing is left behind.
+#![allow(clippy::unwrap_used, clippy::format_push_string, reason = "helpers and tables of tests")]
 
 mod common;
 

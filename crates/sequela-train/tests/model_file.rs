@@ -1,4 +1,5 @@
 //! The model file: the same bits as at the end of training, and nothing damaged is used.
+#![allow(clippy::unwrap_used, clippy::format_push_string, reason = "helpers and tables of tests")]
 
 mod common;
 
@@ -142,6 +143,8 @@ fn no_subject_and_no_folder_is_named_in_the_file() {
     }
 }
 
+type Damage<'a> = &'a dyn Fn(&mut TensorFile);
+
 #[test]
 fn damage_is_refused_wherever_it_is() {
     let folder = tempfile::tempdir().unwrap();
@@ -170,10 +173,10 @@ fn damage_is_refused_wherever_it_is() {
     }
     let error = load(&good[..good.len() - 5]).unwrap_err();
     assert!(error.to_string().contains("cut short"), "{error}");
-    assert!(load(&[good.clone(), vec![0; 4]].concat()).is_err());
+    assert!(load(&[&good[..], &[0; 4]].concat()).is_err());
     // A whole file with a sound digest, and wrong all the same.
     let sound = TensorFile::load(&report.model, &Limits::default()).unwrap();
-    let cases: [(&str, &dyn Fn(&mut TensorFile)); 5] = [
+    let cases: [(&str, Damage); 5] = [
         ("format 9", &|file| drop(file.texts.insert("version".into(), "9".into()))),
         ("not a model file", &|file| drop(file.texts.insert("kind".into(), "x".into()))),
         ("the entry is missing", &|file| drop(file.texts.remove("manifest"))),

@@ -1,5 +1,6 @@
 //! A run that was stopped or killed anywhere and goes on ends with the same bytes in every file
 //! as one that never stopped.
+#![allow(clippy::unwrap_used, reason = "helpers and tables of tests")]
 
 mod common;
 
@@ -143,7 +144,7 @@ fn another_study_or_other_data_are_refused() {
     let text = SMALL.replace("hours = 0.06", "hours = 0.05");
     let changed = Study::parse(&text, Path::new("small.toml"), &[]).unwrap();
     assert!(train_until(&small(&["train.checkpoint.steps=1"]), &path, 2, 1));
-    put(&path.join("study.toml"), &changed.to_toml());
+    put(&path.join("study.toml"), changed.to_toml());
     let error = resume(&path, &Options::default(), &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("made by another study"), "{error}");
     assert_eq!(error.class().exit_code(), 4);

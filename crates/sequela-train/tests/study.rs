@@ -1,4 +1,5 @@
 //! What a study may not say, and what the message says about it.
+#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "helpers and tables of tests")]
 
 use std::path::Path;
 

@@ -19,7 +19,7 @@ pub(super) fn find(name: &str) -> Result<&'static str, Error> {
     }
     let known: Vec<&str> = ALL.iter().map(|(known, _)| *known).collect();
     Err(Error::Study {
-        location: Location::default().field(name),
+        location: Location::default().field(name).into(),
         what: "there is no built-in study of this name".into(),
         hint: super::nearest::hint(name, &known),
     })

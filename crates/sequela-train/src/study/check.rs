@@ -14,7 +14,7 @@ pub(super) fn check(study: &Study, place: Place<'_>) -> Result<(), Error> {
     let check = Check { place };
     if study.study.task != Task::Forecast {
         return Err(Error::Unsupported {
-            location: check.at("study.task"),
+            location: check.at("study.task").into(),
             what: "only forecasts can be trained yet".into(),
             hint: "write task = \"forecast\"".into(),
         });
@@ -41,7 +41,7 @@ impl Check<'_> {
     }
 
     fn refuse(&self, field: &str, what: &str, hint: &str) -> Error {
-        Error::Study { location: self.at(field), what: what.into(), hint: hint.into() }
+        Error::Study { location: self.at(field).into(), what: what.into(), hint: hint.into() }
     }
 
     /// Refuses 0 and what is over the limit.
@@ -57,7 +57,7 @@ impl Check<'_> {
             return Ok(());
         }
         Err(Error::TooLarge {
-            location: self.at(field),
+            location: self.at(field).into(),
             what: value.to_string(),
             limit,
             hint: "make it smaller".into(),
@@ -246,7 +246,7 @@ impl Check<'_> {
     fn model(&self, study: &Study) -> Result<(), Error> {
         let Architecture::Sequence(model) = &study.model else {
             return Err(Error::Unsupported {
-                location: self.at("model.kind"),
+                location: self.at("model.kind").into(),
                 what: "forecasts are trained with a sequence model".into(),
                 hint: "write kind = \"sequence\"".into(),
             });
@@ -258,7 +258,7 @@ impl Check<'_> {
         if model.hidden as u64 > WIDTH {
             let bytes = 4.0 * 4.0 * (model.hidden as f64) * (model.hidden as f64);
             return Err(Error::TooLarge {
-                location: self.at("model.hidden"),
+                location: self.at("model.hidden").into(),
                 what: format!(
                     "{}, whose recurrent weights alone would take {},",
                     model.hidden,

@@ -52,7 +52,7 @@ impl Document {
         let table = DeTable::parse(text).map_err(|error| {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
             Error::Study {
-                location: Location::file(name).line(line),
+                location: Location::file(name).line(line).into(),
                 what: error.message().lines().collect::<Vec<_>>().join(", "),
                 hint: "see the TOML syntax at https://toml.io".into(),
             }
@@ -69,7 +69,7 @@ impl Document {
             let Value::Table(table) = &mut node.value else {
                 let parent = change.path[..depth].join(".");
                 return Err(Error::Study {
-                    location: change.location(),
+                    location: change.location().into(),
                     what: format!("{parent} is a value, not a section"),
                     hint: format!("set {parent} itself"),
                 });
@@ -121,7 +121,7 @@ impl Document {
             }
             FaultKind::Other(what) => (what, "see `sequela init` for an example".into()),
         };
-        Error::Study { location: self.location(&path), what, hint }
+        Error::Study { location: self.location(&path).into(), what, hint }
     }
 }
 
@@ -149,7 +149,7 @@ impl Override {
     /// ```
     pub fn parse(text: &str) -> Result<Self, Error> {
         let refuse = |what: &str| Error::Study {
-            location: Location::file("--set").field(text),
+            location: Location::file("--set").field(text).into(),
             what: what.into(),
             hint: "write it as --set train.epochs=5".into(),
         };
@@ -186,7 +186,7 @@ fn read_table(table: &DeTable<'_>, text: &str) -> Result<Value, Error> {
 
 fn read_value(value: &DeValue<'_>, text: &str) -> Result<Value, Error> {
     let refuse = |what: &str| Error::Study {
-        location: Location::default(),
+        location: Location::default().into(),
         what: what.into(),
         hint: "write the number in another way, or as text in quotes".into(),
     };
