@@ -1,17 +1,17 @@
 //! From a table of series to forecasts, as a library: writes a study and a table, trains,
-//! judges, and forecasts one hour ahead for each patient.
+//! judges, and forecasts 1 and 6 hours ahead for each patient.
 //!
 //! `cargo run --release --example forecast_series [FOLDER]`
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
 use std::path::PathBuf;
 
 use sequela::core::Random;
 use sequela::formats::csv::{Cell, to_csv};
-use sequela::formats::durable::write_atomic;
-use sequela::train::{
-    Event, Model, Options, Outcome, PredictRows, Study, predict, read_input, train,
-};
+use sequela::formats::durable::{create_dir, write_atomic};
+use sequela::train::{Event, Model, Options, Outcome, PredictRows, Study};
+use sequela::train::{predict, read_input, train};
 
 const STUDY: &str = r#"
 [study]
@@ -41,7 +41,7 @@ epochs = 10
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "ward".to_owned()));
     let table = folder.join("ward.csv");
-    sequela::formats::durable::create_dir(&folder)?;
+    create_dir(&folder)?;
     write_atomic(&table, &ward())?;
 
     // The study's relative paths start at the folder of its name.
@@ -54,7 +54,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let Outcome::Finished(report) = outcome else { return Ok(()) };
     println!("{}", report.evaluation.text());
-
     let model = Model::load(&report.model, &options.limits)?;
     let sequences = read_input(&table, &model, &options.limits)?;
     let forecasts = predict(&model, &sequences, PredictRows::Last, &options)?;
@@ -72,9 +71,8 @@ fn ward() -> Vec<u8> {
         for hour in 0..96_u32 {
             let daily = 0.4 * libm::sin(f64::from(hour) * std::f64::consts::TAU / 24.0);
             let own = 37.0 + 0.1 * f64::from(patient % 4) + 0.1 * random.normal(u64::from(hour));
-            let temperature = ((daily + own) * 100.0).round() / 100.0;
-            let name = Cell::Text(format!("p{patient}"));
-            rows.push(vec![name, Cell::Integer(hour.into()), Cell::Number(temperature)]);
+            let value = Cell::Number(((daily + own) * 100.0).round() / 100.0);
+            rows.push(vec![Cell::Text(format!("p{patient}")), Cell::Integer(hour.into()), value]);
         }
     }
     to_csv(&["patient", "hours", "temperature"], &rows)

@@ -2,6 +2,7 @@
 //! unknown period and phase, from ragged beginnings of 20 to 40 steps.
 //!
 //! `cargo run --release --example train_lstm`
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "an example shows what it does")]
 
 use sequela::core::Random;
 use sequela::kernels::Context;
