@@ -215,3 +215,85 @@ fn dot(coefficients: &[f64], row: &[f64]) -> f64 {
 const MOST: usize = 200_000;
 /// The share of a column below which what is left of it is rounding.
 const NEGLIGIBLE: f64 = 1e-12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sequela_core::{Channel, Limits, Schema, Sequence, SubjectId};
+    use sequela_data::Cohort;
+    use sequela_data::scaling::{Scaler, ScalingMethod};
+    use serde::Deserialize;
+    use std::path::Path;
+
+    #[derive(Deserialize)]
+    struct Oracle {
+        length: usize,
+        horizons: Vec<usize>,
+        highest: usize,
+        train: Vec<Vec<f32>>,
+        tune: Vec<f32>,
+        mean: f64,
+        order: usize,
+        coefficients: Vec<Vec<f64>>,
+    }
+
+    fn oracle() -> Oracle {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/train/autoregression.json");
+        let bytes = sequela_formats::bounded::read(&path, &Limits::default()).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    fn cohort(series: &[Vec<f32>]) -> Cohort {
+        let schema = Schema::new(vec![Channel { name: "hr".into(), unit: "bpm".into() }]);
+        let sequences = series.iter().enumerate().map(|(at, values)| {
+            let id = at.to_string();
+            Sequence::numeric(&id, SubjectId::new(&id), 1, values).unwrap()
+        });
+        Cohort::new(schema, sequences.collect(), "test").unwrap()
+    }
+
+    fn encoder(length: usize, horizons: &[usize], train: &Cohort) -> Encoder {
+        Encoder {
+            scaler: Scaler::fit(train, ScalingMethod::Standard).unwrap(),
+            target: 0,
+            length,
+            horizons: horizons.to_vec(),
+            output: crate::study::TargetKind::Value,
+            changes: vec![],
+            missing: crate::study::Missing::Carry,
+            indicators: vec![],
+            longest_gap_hours: None,
+            most_missing: 1.0,
+        }
+    }
+
+    #[test]
+    fn order_and_coefficients_are_numpys() {
+        let oracle = oracle();
+        let (train, tune) = (cohort(&oracle.train), cohort(&[oracle.tune]));
+        let encoder = encoder(oracle.length, &oracle.horizons, &train);
+        let parts = (encoder.examples(&train, 1).unwrap(), encoder.examples(&tune, 1).unwrap());
+        let fitted =
+            Autoregression::fit(&encoder, (&parts.0, &parts.1), oracle.mean, oracle.highest)
+                .unwrap();
+        assert_eq!(fitted.order, oracle.order);
+        for (ours, theirs) in fitted.coefficients.iter().zip(&oracle.coefficients) {
+            assert_eq!(ours.len(), theirs.len());
+            for (ours, theirs) in ours.iter().zip(theirs) {
+                assert!((ours - theirs).abs() < 1e-10, "{ours} {theirs}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_constant_series_is_forecast_by_its_mean() {
+        let data = cohort(&[vec![70.0; 40]]);
+        let encoder = encoder(5, &[1], &data);
+        let examples = encoder.examples(&data, 1).unwrap();
+        let nothing = Examples::default();
+        let fitted = Autoregression::fit(&encoder, (&examples, &nothing), 70.0, 3).unwrap();
+        assert_eq!(fitted.order, 1);
+        assert!(fitted.coefficients[0].iter().all(|&c| c.abs() < 1e-12), "{fitted:?}");
+    }
+}
