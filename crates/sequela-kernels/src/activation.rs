@@ -210,8 +210,8 @@ fn exp_vector<S: Simd>(s: S, x: S::V) -> S::V {
 /// where tanh rounds to 1 (`testdata/activation/fit.py`).
 #[inline(always)]
 pub(crate) fn tanh_fraction<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
-    let x = s.max(s.splat(-9.02), s.min(s.splat(9.02), x));
-    let square = s.mul(x, x);
+    let inside = s.max(s.splat(-9.02), s.min(s.splat(9.02), x));
+    let square = s.mul(inside, inside);
     let mut p = s.splat(-1.220_338_8e-11);
     for c in [3.058_491_4e-8, 2.800_741_2e-5, 3.868_325_4e-3, 1.367_991_3e-1, 1.0] {
         p = s.fma(p, square, s.splat(c));
@@ -220,7 +220,8 @@ pub(crate) fn tanh_fraction<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
     for c in [3.938_627_1e-4, 2.724_583e-2, 4.701_324_5e-1, 1.0] {
         q = s.fma(q, square, s.splat(c));
     }
-    (s.mul(p, x), q)
+    // Exactly 1 where tanh rounds to it, so that a saturated gate has no gradient.
+    (s.saturate(s.mul(p, inside), x, s.splat(9.01), q), q)
 }
 
 /// tanh(x).
@@ -237,6 +238,9 @@ pub(crate) fn sigmoid_denominator<S: Simd>(s: S, x: S::V) -> S::V {
 }
 
 /// Two quotients for the price of one division: `(p / a, q / b)`.
+///
+/// Each is mended by its residual, which makes a saturated gate exactly 1: else the noise in
+/// `1 - s` would go on teaching it.
 #[inline(always)]
 pub(crate) fn divide_pair<S: Simd>(
     s: S,
@@ -244,7 +248,9 @@ pub(crate) fn divide_pair<S: Simd>(
     (q, b): (S::V, S::V),
 ) -> (S::V, S::V) {
     let r = s.div(s.splat(1.0), s.mul(a, b));
-    (s.mul(p, s.mul(r, b)), s.mul(q, s.mul(r, a)))
+    let (ra, rb) = (s.mul(r, b), s.mul(r, a));
+    let (x, y) = (s.mul(p, ra), s.mul(q, rb));
+    (s.fma(s.fnma(x, a, p), ra, x), s.fma(s.fnma(y, b, q), rb, y))
 }
 
 /// ln(1 + exp(x)) = max(x, 0) + ln(1 + e), e = exp(-|x|), by ln(1 + e) = 2 artanh(e / (2 + e)).
@@ -319,12 +325,41 @@ mod tests {
     }
 
     #[test]
+    fn a_saturated_gate_is_exactly_one() {
+        struct Pairs(Vec<[f32; 2]>);
+        impl Kernel for &mut Pairs {
+            fn run<S: Simd>(self, s: S) {
+                for n in 0..4000 {
+                    let (x, y) = (17.5 + n as f32 * 0.03, n as f32 * 0.02 - 40.0);
+                    let a = sigmoid_denominator(s, s.splat(x));
+                    let b = sigmoid_denominator(s, s.splat(y));
+                    let one = s.splat(1.0);
+                    let (p, q) = divide_pair(s, (one, a), (one, b));
+                    let mut out = [[0.0; LANES]; 2];
+                    // SAFETY: 16 values have room for one vector.
+                    unsafe {
+                        s.store(out[0].as_mut_ptr(), p);
+                        s.store(out[1].as_mut_ptr(), q);
+                    }
+                    self.0.push([out[0][0], out[1][0]]);
+                }
+            }
+        }
+        for isa in Isa::all() {
+            let mut pairs = Pairs(Vec::new());
+            isa.run(&mut pairs);
+            assert!(pairs.0.iter().all(|[saturated, _]| *saturated == 1.0), "{}", isa.name());
+            assert!(pairs.0.iter().all(|[_, other]| (0.0..=1.0).contains(other)));
+        }
+    }
+
+    #[test]
     fn nan_stays_nan_and_infinity_saturates() {
         for f in [exp_scalar, sigmoid_scalar, tanh_scalar] {
             assert!(f(f32::NAN).is_nan());
             assert!(f(f32::INFINITY).is_finite() && f(f32::NEG_INFINITY).is_finite());
         }
-        assert!((tanh_scalar(f32::INFINITY) - 1.0).abs() < 2e-7);
+        assert_eq!([tanh_scalar(9.5), tanh_scalar(f32::NEG_INFINITY)], [1.0, -1.0]);
         assert_eq!(sigmoid_scalar(f32::INFINITY), 1.0);
         assert_eq!(tanh_scalar(0.0), 0.0);
     }

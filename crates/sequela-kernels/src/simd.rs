@@ -68,8 +68,12 @@ pub(crate) trait Simd: Copy {
     fn keep_above(self, v: Self::V, x: Self::V, limit: Self::V) -> Self::V;
     /// `v` where `x > 0` or x is NaN, else 0.
     fn keep_positive(self, v: Self::V, x: Self::V) -> Self::V;
+    /// `v`, but q with the sign of x where `|x| > limit`; NaN counts as inside.
+    fn saturate(self, v: Self::V, x: Self::V, limit: Self::V, q: Self::V) -> Self::V;
     /// Whether all bits of the three are 0.
     fn all_zero(self, a: Self::V, b: Self::V, c: Self::V) -> bool;
+    /// Asks for the cache line at `p`; any address will do.
+    fn prefetch(self, p: *const f32);
     /// Transposes 16 x 16 values: `to[c * to_row + r] = from[r * from_row + c]`.
     #[inline(always)]
     fn transpose(self, from: &[f32], from_row: usize, to: &mut [f32], to_row: usize) {

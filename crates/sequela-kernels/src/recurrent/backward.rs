@@ -1,6 +1,6 @@
 //! The way back: exact BPTT over all steps of a batch.
 //!
-//! Steps are taken in chunks of about 128 rows. In each chunk threads first walk back through
+//! Steps are taken in chunks of about 256 rows. In each chunk threads first walk back through
 //! their own rows, then, all rows of the chunk being there, sum their own panels of the weight
 //! gradients while the gate gradients are still in cache.
 

@@ -46,6 +46,25 @@ pub(super) struct StepForward {
     pub(super) reset: RowsAt<*mut f32>,
 }
 
+impl StepForward {
+    /// Keeps four vectors of a unit for the way back, if there is one.
+    ///
+    /// # Safety
+    /// The tile must lie inside the step.
+    #[inline(always)]
+    pub(super) unsafe fn keep<S: Simd>(&self, s: S, at: At, values: [S::V; 4]) {
+        if self.record.p.is_null() {
+            return;
+        }
+        let record = &self.record;
+        let row = at.panel * record.block + at.row * record.row + at.part * S::WIDTH;
+        for (v, value) in values.into_iter().enumerate() {
+            // SAFETY: as the caller vouches.
+            unsafe { s.store(record.p.add(row + v * LANES), value) }
+        }
+    }
+}
+
 /// One step back: gate gradients of step t from those of the step that followed it.
 #[derive(Clone, Copy)]
 pub(super) struct StepBackward {

@@ -55,14 +55,7 @@ impl CellTiles for Gru {
                 let before = s.load(before.p.add(row * before.row + column));
                 let h = flush(s, s.fma(update, s.sub(before, n), n));
                 s.store(step.hidden.p.add(row * step.hidden.row + column), h);
-                if !step.record.p.is_null() {
-                    let record = &step.record;
-                    let kept = record.p.add(at.panel * record.block + row * record.row + lane);
-                    s.store(kept, n);
-                    s.store(kept.add(LANES), reset);
-                    s.store(kept.add(2 * LANES), update);
-                    s.store(kept.add(3 * LANES), n_h);
-                }
+                step.keep(s, At { row, ..at }, [n, reset, update, n_h]);
             }
         }
     }

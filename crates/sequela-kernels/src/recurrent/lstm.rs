@@ -58,15 +58,7 @@ impl CellTiles for Lstm {
                     s.load(before.p.add(at.panel * before.block + (at.row + r) * LANES + lane));
                 s.store(z, flush(s, s.fma(f, before, s.mul(i, g))));
                 s.store(z.add(S::WIDTH), o);
-                if !step.record.p.is_null() {
-                    let record = &step.record;
-                    let row = at.panel * record.block + (at.row + r) * record.row;
-                    let kept = record.p.add(row + lane);
-                    s.store(kept, i);
-                    s.store(kept.add(LANES), f);
-                    s.store(kept.add(2 * LANES), g);
-                    s.store(kept.add(3 * LANES), o);
-                }
+                step.keep(s, At { row: at.row + r, ..at }, [i, f, g, o]);
             }
             for r in 0..MR {
                 let row = at.row + r;

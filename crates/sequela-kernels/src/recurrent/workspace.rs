@@ -59,7 +59,7 @@ pub struct Workspace {
 }
 
 /// Rows whose gate gradients are summed into the weight gradients while they are in cache.
-pub(super) const CHUNK_ROWS: usize = 128;
+pub(super) const CHUNK_ROWS: usize = 256;
 
 impl Workspace {
     /// Memory for batches of up to `capacity`.

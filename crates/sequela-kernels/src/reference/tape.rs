@@ -16,9 +16,9 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 /// use sequela_kernels::reference::tape::Tape;
 /// let tape = Tape::new();
 /// let (x, y) = (tape.var(3.0), tape.var(4.0));
-/// let z = (x * x + y * y).sqrt();
+/// let z = x * y;
 /// let gradient = tape.backward(&[(z, 1.0)]);
-/// assert_eq!((z.value(), gradient.of(x), gradient.of(y)), (5.0, 0.6, 0.8));
+/// assert_eq!((z.value(), gradient.of(x), gradient.of(y)), (12.0, 4.0, 3.0));
 /// ```
 #[derive(Debug, Default)]
 pub struct Tape {

@@ -47,6 +47,11 @@ impl Simd for Avx2 {
         unsafe { _mm256_storeu_ps(p, v) }
     }
     #[inline(always)]
+    fn prefetch(self, p: *const f32) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
+    #[inline(always)]
     fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
         // SAFETY: `self` proves FMA.
         unsafe { _mm256_fmadd_ps(a, b, c) }
@@ -116,6 +121,15 @@ impl Simd for Avx2 {
     fn keep_positive(self, v: __m256, x: __m256) -> __m256 {
         // SAFETY: `self` proves AVX.
         unsafe { _mm256_andnot_ps(_mm256_cmp_ps::<_CMP_LE_OQ>(x, _mm256_setzero_ps()), v) }
+    }
+    #[inline(always)]
+    fn saturate(self, v: __m256, x: __m256, limit: __m256, q: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX.
+        unsafe {
+            let sign = _mm256_set1_ps(-0.0);
+            let outside = _mm256_cmp_ps::<_CMP_GT_OQ>(_mm256_andnot_ps(sign, x), limit);
+            _mm256_blendv_ps(v, _mm256_or_ps(q, _mm256_and_ps(sign, x)), outside)
+        }
     }
     #[inline(always)]
     fn all_zero(self, a: __m256, b: __m256, c: __m256) -> bool {

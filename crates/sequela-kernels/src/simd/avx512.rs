@@ -50,6 +50,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_storeu_ps(p, v) }
     }
     #[inline(always)]
+    fn prefetch(self, p: *const f32) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
+    #[inline(always)]
     fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512F.
         unsafe { _mm512_fmadd_ps(a, b, c) }
@@ -118,6 +123,15 @@ impl Simd for Avx512 {
         unsafe {
             let above = _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(x, _mm512_setzero_ps());
             _mm512_maskz_mov_ps(above, v)
+        }
+    }
+    #[inline(always)]
+    fn saturate(self, v: __m512, x: __m512, limit: __m512, q: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512F and DQ.
+        unsafe {
+            let outside = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(_mm512_abs_ps(x), limit);
+            let sign = _mm512_and_ps(_mm512_set1_ps(-0.0), x);
+            _mm512_mask_or_ps(v, outside, q, sign)
         }
     }
     #[inline(always)]

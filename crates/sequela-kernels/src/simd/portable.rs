@@ -38,6 +38,8 @@ impl Simd for Portable {
         unsafe { p.cast::<[f32; WIDTH]>().write(v.0) }
     }
     #[inline(always)]
+    fn prefetch(self, _: *const f32) {}
+    #[inline(always)]
     fn fma(self, a: Lanes, b: Lanes, c: Lanes) -> Lanes {
         Lanes(std::array::from_fn(|i| a.0[i].mul_add(b.0[i], c.0[i])))
     }
@@ -95,6 +97,12 @@ impl Simd for Portable {
     #[inline(always)]
     fn keep_positive(self, v: Lanes, x: Lanes) -> Lanes {
         map2(v, x, |v, x| if x <= 0.0 { 0.0 } else { v })
+    }
+    #[inline(always)]
+    fn saturate(self, v: Lanes, x: Lanes, limit: Lanes, q: Lanes) -> Lanes {
+        Lanes(std::array::from_fn(|i| {
+            if x.0[i].abs() > limit.0[i] { q.0[i].copysign(x.0[i]) } else { v.0[i] }
+        }))
     }
     #[inline(always)]
     fn all_zero(self, a: Lanes, b: Lanes, c: Lanes) -> bool {
