@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release --example train_lstm`
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "an example shows what it does")]
+#![allow(clippy::cast_possible_truncation, reason = "values are kept in f32")]
 
 use sequela::core::Random;
 use sequela::kernels::Context;
@@ -59,7 +60,8 @@ fn fill(batch: &mut Batch, program: &Program, step: u64) -> Result<f64, Error> {
     let mut error = 0.0;
     for (b, &length) in lengths.iter().enumerate() {
         let draw = 1000 + 2 * b as u64;
-        let (pace, phase) = (0.2 + 0.4 * random.uniform(draw), 6.28 * random.uniform(draw + 1));
+        let (pace, phase) =
+            (0.2 + 0.4 * random.uniform(draw), std::f64::consts::TAU * random.uniform(draw + 1));
         let wave: Vec<f32> =
             (0..=length).map(|t| libm::sin(pace * t as f64 + phase) as f32).collect();
         batch.write(find("x"), b, &wave[..length])?;

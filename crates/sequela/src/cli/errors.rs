@@ -3,7 +3,7 @@
 
 use sequela_eval::forecast::HorizonComparison;
 use sequela_eval::table::{Align, Table, number};
-use sequela_train::Evaluation;
+use sequela_train::{Evaluation, Model};
 
 /// Mean absolute errors, and by how much the model's is lower than each baseline's. RMSE, bias and
 /// the intervals of the differences are in the run's `evaluation.md`.
@@ -17,6 +17,26 @@ pub(crate) fn text(evaluation: &Evaluation) -> String {
     text
 }
 
+/// The mean absolute errors that a model file keeps from the end of training.
+pub(crate) fn kept(model: &Model) -> String {
+    let (manifest, unit) = (model.manifest(), &model.target().unit);
+    let horizons = &manifest.study.window.horizons;
+    let step = manifest.study.data.step();
+    let mut table = table(horizons, step, &title(unit, ", kept in the file"));
+    let mut names: Vec<&str> = Vec::new();
+    for metric in &manifest.metrics {
+        if !names.contains(&metric.forecaster.as_str()) {
+            names.push(&metric.forecaster);
+        }
+    }
+    for name in names {
+        let of_name = manifest.metrics.iter().filter(|metric| metric.forecaster == name);
+        let figures = of_name.map(|metric| number(metric.mae, DECIMALS));
+        table.row(std::iter::once(name.to_owned()).chain(figures));
+    }
+    table.text()
+}
+
 /// Whether the model's error is the lowest at any horizon.
 pub(crate) fn is_best_somewhere(evaluation: &Evaluation) -> bool {
     let Some((model, baselines)) = evaluation.forecasters.split_first() else { return false };
@@ -27,8 +47,7 @@ pub(crate) fn is_best_somewhere(evaluation: &Evaluation) -> bool {
 }
 
 fn errors(evaluation: &Evaluation) -> Table {
-    let unit = if evaluation.unit.is_empty() { "" } else { &format!(" in {}", evaluation.unit) };
-    let mut table = table(evaluation, &format!("mean absolute error{unit}"));
+    let mut table = table(&evaluation.horizons, &evaluation.step, &title(&evaluation.unit, ""));
     for forecaster in &evaluation.forecasters {
         let mut row = vec![forecaster.name.clone()];
         row.extend(forecaster.scores.iter().map(|score| table.figure(&score.mae, DECIMALS)));
@@ -39,7 +58,7 @@ fn errors(evaluation: &Evaluation) -> Table {
 
 fn differences(evaluation: &Evaluation) -> Table {
     let model = evaluation.forecasters.first().map_or("the model", |model| &model.name);
-    let mut table = table(evaluation, &format!("{model} against"));
+    let mut table = table(&evaluation.horizons, &evaluation.step, &format!("{model} against"));
     for forecaster in &evaluation.forecasters {
         let Some(differences) = &forecaster.model_against else { continue };
         let mut row = vec![forecaster.name.clone()];
@@ -59,13 +78,17 @@ fn verdict(difference: &HorizonComparison) -> String {
     }
 }
 
-fn table(evaluation: &Evaluation, title: &str) -> Table {
-    let ahead: Vec<String> = evaluation
-        .horizons
+fn title(unit: &str, more: &str) -> String {
+    let unit = if unit.is_empty() { "" } else { &format!(" in {unit}") };
+    format!("mean absolute error{unit}{more}")
+}
+
+fn table(horizons: &[usize], step: &str, title: &str) -> Table {
+    let ahead: Vec<String> = horizons
         .iter()
         .map(|horizon| {
             let plural = if *horizon == 1 { "" } else { "s" };
-            format!("{horizon} {}{plural} ahead", evaluation.step)
+            format!("{horizon} {step}{plural} ahead")
         })
         .collect();
     let mut columns = vec![(title, Align::Left)];

@@ -98,7 +98,7 @@ fn stream(model: &Model, file: &Path) -> Result<Outcome, Failure> {
         let cells: Vec<&str> = text.trim_end_matches(['\r', '\n']).split(',').collect();
         if cells.len() != channels.len() || read as u64 == cap {
             let message = format!(
-                "{}:{number}: the line has {} cells, the model has {} channels",
+                "{}:{number}: the line has {} cells, not {}",
                 name_of(file),
                 cells.len(),
                 channels.len()
