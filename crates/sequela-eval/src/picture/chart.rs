@@ -9,7 +9,9 @@ pub(super) const HEIGHT: f64 = 470.0;
 /// Pixels of the plot's edges.
 pub(super) const LEFT: f64 = 76.0;
 pub(super) const RIGHT: f64 = WIDTH - 24.0;
-pub(super) const TOP: f64 = 94.0;
+pub(super) const TOP: f64 = 102.0;
+/// Pixels of the two lines of the legend.
+const LEGEND: [f64; 2] = [60.0, 80.0];
 pub(super) const BOTTOM: f64 = HEIGHT - 58.0;
 
 /// Okabe and Ito's colours, the light ones last.
@@ -34,14 +36,17 @@ pub(super) enum Swatch {
     Box(&'static str, f64),
 }
 
-/// The title and, above the plot, the legend; entries that do not fit are counted, not drawn over
+/// The title and, above the plot, the legend in up to two lines; entries that do not fit are counted, not drawn over
 /// each other.
 pub(super) fn heading(svg: &mut Svg, title: &str, legend: &[(&str, Swatch)]) {
     svg.text((24.0, 34.0), Anchor::Start, TITLE, &shortened(title, 90));
-    let (mut x, y) = (LEFT, 64.0);
+    let (mut x, mut y) = (LEFT, LEGEND[0]);
     for (at, (name, swatch)) in legend.iter().enumerate() {
         let name = shortened(name, 40);
         let width = 36.0 + text_width(&name, LABEL.size) + 22.0;
+        if x + width > RIGHT + 22.0 && y < LEGEND[1] {
+            (x, y) = (LEFT, LEGEND[1]);
+        }
         if x + width > RIGHT + 22.0 {
             let rest = format!("and {} more", legend.len() - at);
             svg.text((x, y), Anchor::Start, SMALL, &rest);
