@@ -8,7 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::encode::{Encoder, Example, Examples};
+use crate::encode::Encoder;
+use crate::series::{Example, Examples};
 
 /// Coefficients for each horizon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -261,6 +262,7 @@ mod tests {
             horizons: horizons.to_vec(),
             output: crate::study::TargetKind::Value,
             changes: vec![],
+            inputs: crate::study::InputKind::Values,
             missing: crate::study::Missing::Carry,
             indicators: vec![],
             longest_gap_hours: None,

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::autoregression::Autoregression;
-use crate::encode::{Encoder, Example, Examples, narrow};
+use crate::encode::{Encoder, narrow};
+use crate::series::{Example, Examples};
 
 /// What the baselines know; kept in the model file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -173,6 +174,7 @@ mod tests {
             horizons: horizons.to_vec(),
             output: crate::study::TargetKind::Value,
             changes: vec![],
+            inputs: crate::study::InputKind::Values,
             missing: crate::study::Missing::Carry,
             indicators: vec![],
             longest_gap_hours: None,

@@ -8,8 +8,9 @@ use sequela_kernels::Context;
 use sequela_nn::{Batch, Capacity, Keep, Runner};
 
 use crate::Error;
-use crate::encode::{Encoder, Examples};
+use crate::encode::Encoder;
 use crate::judge::Net;
+use crate::series::Examples;
 
 /// The unbroken stretches of all sequences.
 pub(crate) fn all_stretches(encoder: &Encoder, cohort: &Cohort) -> Vec<(usize, Range<usize>)> {

@@ -11,7 +11,8 @@ use sequela_data::windows::WindowPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::study::{Indicator, Missing, Study, TargetKind};
+use crate::series::{Example, Examples, NEVER, Series};
+use crate::study::{Indicator, InputKind, Missing, Study, TargetKind};
 
 /// How windows become network inputs and outputs become forecasts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,9 +28,11 @@ pub struct Encoder {
     pub horizons: Vec<usize>,
     /// What the network's output is.
     pub output: TargetKind,
-    /// Deviation of the change at each horizon in the training part; empty unless the output is
-    /// a change.
+    /// Root mean square, over the training part, of what the output is at each horizon; empty
+    /// where it is the value itself.
     pub changes: Vec<f64>,
+    /// What the inputs are.
+    pub inputs: InputKind,
     /// What stands in for a missing value.
     pub missing: Missing,
     /// What is told beside the values.
@@ -38,79 +41,6 @@ pub struct Encoder {
     pub longest_gap_hours: Option<f64>,
     /// Windows with a larger share of missing values are left out.
     pub most_missing: f64,
-}
-
-/// A sequence, scaled, with what is needed to find the last value seen.
-#[derive(Debug, Clone)]
-pub(crate) struct Series {
-    /// `(T, F)`, 0 where missing.
-    scaled: Vec<f32>,
-    /// `(T, F)`: the last step at which each channel was observed; [`NEVER`] before the first.
-    seen: Vec<u32>,
-    /// The target channel in its unit, `(T)`.
-    raw: Vec<f32>,
-    features: usize,
-    target: usize,
-    whole: bool,
-}
-
-const NEVER: u32 = u32::MAX;
-
-impl Series {
-    /// Forgets all steps.
-    pub(crate) fn clear(&mut self) {
-        self.scaled.clear();
-        self.seen.clear();
-        self.raw.clear();
-        self.whole = true;
-    }
-
-    /// Number of steps, T.
-    pub(crate) fn len(&self) -> usize {
-        self.raw.len()
-    }
-
-    /// The target at a step, where it was observed.
-    pub(crate) fn truth(&self, step: usize) -> Option<f32> {
-        let seen = *self.seen.get(step * self.features + self.target)?;
-        (seen as usize == step).then(|| self.raw[step])
-    }
-
-    /// The last target seen in `start..=last`.
-    pub(crate) fn last_seen(&self, start: usize, last: usize) -> Option<f32> {
-        let seen = self.seen[last * self.features + self.target];
-        (seen != NEVER && seen as usize >= start).then(|| self.raw[seen as usize])
-    }
-
-    /// The share of missing values in `start..=last`.
-    fn missing_share(&self, start: usize, last: usize) -> f64 {
-        if self.whole {
-            return 0.0;
-        }
-        let cells = start * self.features..(last + 1) * self.features;
-        let count = cells.len();
-        let missing =
-            cells.filter(|&cell| self.seen[cell] as usize != cell / self.features).count();
-        missing as f64 / count as f64
-    }
-}
-
-/// Windows of the series of one part of the data.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Examples {
-    pub(crate) series: Vec<Series>,
-    /// Number of the subject of each series.
-    pub(crate) subject: Vec<usize>,
-    /// Number of subjects.
-    pub(crate) subjects: usize,
-    pub(crate) windows: Vec<Example>,
-}
-
-/// One window: which series, from which step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Example {
-    pub(crate) series: u32,
-    pub(crate) start: u32,
 }
 
 impl Encoder {
@@ -124,12 +54,13 @@ impl Encoder {
             horizons: window.horizons.clone(),
             output: window.target,
             changes: Vec::new(),
+            inputs: window.inputs,
             missing: window.missing,
             indicators: window.indicators.clone(),
             longest_gap_hours: window.longest_gap_hours,
             most_missing: window.most_missing,
         };
-        if encoder.output == TargetKind::Change {
+        if encoder.output != TargetKind::Value {
             let raw = study.scale.kind == sequela_data::scaling::ScalingMethod::Identity;
             encoder.changes = if raw {
                 vec![1.0; window.horizons.len()]
@@ -140,19 +71,19 @@ impl Encoder {
         Ok(encoder)
     }
 
-    /// Root mean square of the change from the last value seen to each horizon.
+    /// Root mean square of what lies between the anchor of a window and each horizon.
     fn measure_changes(&self, train: &Cohort) -> Result<Vec<f64>, Error> {
-        let series: Vec<Series> =
-            train.sequences().iter().map(|s| self.series(s)).collect::<Result<_, _>>()?;
+        let examples = self.examples(train, 1)?;
         let spread = |&horizon: &usize| {
             let (mut sum, mut count) = (0.0, 0_u64);
-            for series in &series {
-                for last in 0..series.len().saturating_sub(horizon) {
-                    let then = series.truth(last + horizon);
-                    if let (Some(now), Some(then)) = (series.truth(last), then) {
-                        sum += (f64::from(then) - f64::from(now)).powi(2);
-                        count += 1;
-                    }
+            for example in &examples.windows {
+                let series = &examples.series[example.series as usize];
+                let start = example.start as usize;
+                let last = start + self.length - 1;
+                if let Some(then) = series.truth(last + horizon) {
+                    let now = self.anchor(series, start, last);
+                    sum += (f64::from(then) - f64::from(now)).powi(2);
+                    count += 1;
                 }
             }
             let spread = libm::sqrt(sum / count.max(1) as f64);
@@ -283,19 +214,43 @@ impl Encoder {
         out: &mut Vec<f32>,
     ) {
         let features = series.features;
+        let first = out.len();
         if series.whole && self.indicators.is_empty() {
             out.extend_from_slice(&series.scaled[steps.start * features..steps.end * features]);
-            return;
-        }
-        for step in steps {
-            let cells = step * features..(step + 1) * features;
-            for cell in cells.clone() {
-                out.push(self.value(series, start, cell));
-            }
-            for indicator in &self.indicators {
+        } else {
+            for step in steps {
+                let cells = step * features..(step + 1) * features;
                 for cell in cells.clone() {
-                    out.push(indicate(*indicator, series.seen[cell], start, step));
+                    out.push(self.value(series, start, cell));
                 }
+                for indicator in &self.indicators {
+                    for cell in cells.clone() {
+                        out.push(indicate(*indicator, series.seen[cell], start, step));
+                    }
+                }
+            }
+        }
+        if self.inputs == InputKind::Relative {
+            self.subtract_base(&mut out[first..], features);
+        }
+    }
+
+    /// Takes from every channel of a window the value that stands for its level.
+    fn subtract_base(&self, rows: &mut [f32], features: usize) {
+        let width = self.width();
+        let steps = rows.len() / width;
+        for channel in 0..features {
+            let of_channel = || rows.iter().skip(channel).step_by(width);
+            let base = match self.output {
+                TargetKind::Level => {
+                    narrow(of_channel().map(|&v| f64::from(v)).sum::<f64>() / steps as f64)
+                }
+                TargetKind::Value | TargetKind::Change => {
+                    of_channel().last().copied().unwrap_or(0.0)
+                }
+            };
+            for value in rows.iter_mut().skip(channel).step_by(width) {
+                *value -= base;
             }
         }
     }
@@ -311,9 +266,14 @@ impl Encoder {
         if known { series.scaled[seen as usize * series.features + channel] } else { 0.0 }
     }
 
-    /// The value that changes are counted from: the last one seen, else the centre.
+    /// The value that outputs are counted from: the last one seen or the mean of the window; the
+    /// centre where nothing was seen.
     pub(crate) fn anchor(&self, series: &Series, start: usize, last: usize) -> f32 {
-        series.last_seen(start, last).unwrap_or_else(|| narrow(self.centre()))
+        let anchor = match self.output {
+            TargetKind::Level => series.mean(start, last).map(narrow),
+            TargetKind::Value | TargetKind::Change => series.last_seen(start, last),
+        };
+        anchor.unwrap_or_else(|| narrow(self.centre()))
     }
 
     /// The centre of the target channel.
@@ -337,7 +297,7 @@ impl Encoder {
             targets.push(match (truth, self.output) {
                 (None, _) => 0.0,
                 (Some(truth), TargetKind::Value) => self.scaler.scale(self.target, truth),
-                (Some(truth), TargetKind::Change) => {
+                (Some(truth), TargetKind::Change | TargetKind::Level) => {
                     narrow((f64::from(truth) - f64::from(anchor)) / self.changes[k])
                 }
             });
@@ -348,7 +308,9 @@ impl Encoder {
     pub(crate) fn decode(&self, k: usize, anchor: f32, output: f32) -> f32 {
         match self.output {
             TargetKind::Value => self.scaler.unscale(self.target, output),
-            TargetKind::Change => narrow(f64::from(anchor) + f64::from(output) * self.changes[k]),
+            TargetKind::Change | TargetKind::Level => {
+                narrow(f64::from(anchor) + f64::from(output) * self.changes[k])
+            }
         }
     }
 }
@@ -384,6 +346,7 @@ mod tests {
             horizons: vec![1, 2],
             output,
             changes: vec![2.0, 4.0],
+            inputs: InputKind::Values,
             missing,
             indicators: vec![Indicator::Observed, Indicator::Gap],
             longest_gap_hours: None,
@@ -415,7 +378,7 @@ mod tests {
 
     #[test]
     fn targets_and_forecasts_are_each_others_reverse() {
-        for output in [TargetKind::Value, TargetKind::Change] {
+        for output in [TargetKind::Value, TargetKind::Change, TargetKind::Level] {
             let encoder = encoder(Missing::Centre, output);
             let series = series(&encoder);
             let (mut targets, mut weights) = (Vec::new(), Vec::new());

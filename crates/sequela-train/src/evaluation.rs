@@ -13,9 +13,10 @@ use sequela_kernels::Context;
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::encode::{Encoder, Examples};
+use crate::encode::Encoder;
 use crate::model::{Metric, Model};
 use crate::predict::{Options, forecasts};
+use crate::series::Examples;
 
 /// Errors of a model and of its baselines on the same windows.
 #[derive(Debug, Clone, PartialEq)]

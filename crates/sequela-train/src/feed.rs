@@ -5,7 +5,8 @@ use sequela_core::Random;
 use sequela_nn::{Batch, Capacity, InputId, LayoutId, Program};
 
 use crate::Error;
-use crate::encode::{Encoder, Example, Examples};
+use crate::encode::Encoder;
+use crate::series::{Example, Examples};
 
 /// Stream of the generator that orders windows; the epoch is added.
 const ORDER: u64 = 0x7472_6169_0000_0000;

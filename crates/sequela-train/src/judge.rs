@@ -4,8 +4,9 @@ use sequela_kernels::Context;
 use sequela_nn::{Batch, Keep, Parameters, Program, Runner, Value};
 
 use crate::Error;
-use crate::encode::{Encoder, Examples};
+use crate::encode::Encoder;
 use crate::feed::{Carry, Feed, Form, Order, Ports, WindowFeed};
+use crate::series::Examples;
 
 /// A network over the windows of one part.
 pub(crate) struct Judge<'a> {
@@ -110,7 +111,7 @@ impl Net<'_> {
     /// Appends the forecasts of one row of outputs.
     pub(crate) fn decode(
         &self,
-        series: &crate::encode::Series,
+        series: &crate::series::Series,
         (start, last): (usize, usize),
         outputs: &[f32],
         forecasts: &mut Vec<f32>,

@@ -31,6 +31,7 @@ mod prepare;
 mod report;
 mod run;
 mod schedule;
+mod series;
 mod source;
 mod stream;
 mod study;
@@ -50,7 +51,7 @@ pub use run::{Outcome, Report, Stopped, resume, train};
 pub use stream::Stream;
 pub use study::{
     About, ArticleData, Baselines, Checkpoint, Content, CsvData, Data, EvaluateSection,
-    FeedForward, Indicator, KeepWeights, Missing, NpyData, Override, Scaling, Schedule,
+    FeedForward, Indicator, InputKind, KeepWeights, Missing, NpyData, Override, Scaling, Schedule,
     SimulatedData, Split, SplitBy, Study, TargetKind, Task, TimeSpec, TimeWord, Train, ValueSpec,
     WfdbData, Window,
 };

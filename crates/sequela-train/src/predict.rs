@@ -9,9 +9,9 @@ use sequela_formats::csv::{Cell, sniff, to_csv};
 use sequela_kernels::Context;
 use serde_json::json;
 
-use crate::encode::{Example, Examples};
 use crate::feed::Form;
 use crate::model::Model;
+use crate::series::{Example, Examples};
 use crate::source::FileKind;
 use crate::study::{Content, CsvData, Data, NpyData, TimeSpec, TimeWord, ValueSpec, WfdbData};
 use crate::{Error, carried, source};

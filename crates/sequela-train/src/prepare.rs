@@ -7,10 +7,11 @@ use sequela_nn::Program;
 
 use crate::baselines::{BaselineNumbers, Wanted};
 use crate::carried::all_stretches;
-use crate::encode::{Encoder, Examples};
+use crate::encode::Encoder;
 use crate::event::Part;
 use crate::feed::{CarriedFeed, Feed, Form, Order, Ports, WindowFeed};
 use crate::judge::{BATCH, Judge};
+use crate::series::Examples;
 use crate::study::Study;
 use crate::{Error, network, source};
 

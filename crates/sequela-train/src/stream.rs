@@ -4,9 +4,9 @@ use sequela_kernels::Context;
 use sequela_nn::{Batch, Capacity, InputId, Keep, LayoutId, Runner, Value};
 
 use crate::Error;
-use crate::encode::Series;
 use crate::feed::Form;
 use crate::model::Model;
+use crate::series::Series;
 
 /// A model that is fed one step at a time.
 ///

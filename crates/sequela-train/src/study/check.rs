@@ -3,7 +3,7 @@
 use sequela_core::Location;
 use sequela_nn::{Architecture, Clip, Loss, Pooling};
 
-use super::{Data, Schedule, Study, Task};
+use super::{Data, InputKind, Schedule, Study, TargetKind, Task};
 use crate::Error;
 
 /// Finds the place of a field.
@@ -136,6 +136,23 @@ impl Check<'_> {
         }
         let furthest = window.horizons[window.horizons.len() - 1];
         self.at_most("window.horizons", furthest as u64, STEPS)?;
+        let whole = window.inputs == InputKind::Relative || window.target == TargetKind::Level;
+        if let (true, Architecture::Sequence(model)) = (whole, &study.model)
+            && model.pooling == Pooling::None
+        {
+            return Err(self.refuse(
+                "model.pooling",
+                "inputs or targets that look at the whole window go with one forecast for each window",
+                "write pooling = \"last\" in [model]",
+            ));
+        }
+        if window.inputs == InputKind::Relative && window.target == TargetKind::Value {
+            return Err(self.refuse(
+                "window.inputs",
+                "relative inputs tell nothing of the level that the target has",
+                "write target = \"change\" or target = \"level\"",
+            ));
+        }
         if !(0.0..=1.0).contains(&window.most_missing) {
             return Err(self.refuse(
                 "window.most_missing",

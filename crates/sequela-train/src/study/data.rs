@@ -244,6 +244,9 @@ pub struct Window {
     /// What the network's output is.
     #[serde(default)]
     pub target: TargetKind,
+    /// What the network's inputs are.
+    #[serde(default)]
+    pub inputs: InputKind,
     /// What stands in for a missing value.
     #[serde(default)]
     pub missing: Missing,
@@ -264,6 +267,20 @@ pub enum TargetKind {
     Value,
     /// How far the future value is from the last one seen.
     Change,
+    /// How far the future value is from the mean of the window.
+    Level,
+}
+
+/// What the network's inputs are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputKind {
+    /// Values, scaled.
+    #[default]
+    Values,
+    /// Values less what outputs are counted from (the last value, or the mean of the window): the
+    /// network cannot tell people by their level.
+    Relative,
 }
 
 /// What stands in for a missing value.

@@ -44,8 +44,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use data::{
-    ArticleData, Content, CsvData, Data, Indicator, Missing, NpyData, Scaling, SimulatedData,
-    Split, SplitBy, TargetKind, TimeSpec, TimeWord, ValueSpec, WfdbData, Window,
+    ArticleData, Content, CsvData, Data, Indicator, InputKind, Missing, NpyData, Scaling,
+    SimulatedData, Split, SplitBy, TargetKind, TimeSpec, TimeWord, ValueSpec, WfdbData, Window,
 };
 pub use document::Override;
 pub use training::{
