@@ -246,7 +246,7 @@ impl Encoder {
                     narrow(of_channel().map(|&v| f64::from(v)).sum::<f64>() / steps as f64)
                 }
                 TargetKind::Value | TargetKind::Change => {
-                    of_channel().last().copied().unwrap_or(0.0)
+                    of_channel().next_back().copied().unwrap_or(0.0)
                 }
             };
             for value in rows.iter_mut().skip(channel).step_by(width) {

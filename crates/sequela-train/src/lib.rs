@@ -34,6 +34,7 @@ mod schedule;
 mod series;
 mod source;
 mod stream;
+mod stretch;
 mod study;
 mod tensors;
 

@@ -4,22 +4,21 @@ use std::path::{Path, PathBuf};
 
 use sequela_core::{Limits, Location};
 use sequela_eval::bootstrap::Estimate;
-use sequela_eval::picture::{BarSeries, ErrorBars, ForecastLine, ForecastLines, LossCurve, Scale};
+use sequela_eval::picture::{BarSeries, ErrorBars, LossCurve, Scale};
 use sequela_formats::durable;
 use sequela_formats::log::read_lines;
 
 use crate::evaluation::Evaluation;
 use crate::fit::EpochMetrics;
 use crate::model::Model;
-use crate::prepare::Prepared;
 use crate::run::{CHECKPOINT, METRICS, MODEL, STUDY, TIMING};
+use crate::stretch::Stretch;
 use crate::{Error, Event, Observer};
 
 /// What pictures are drawn from.
 pub(crate) struct Pictures<'a> {
-    pub(crate) prepared: &'a Prepared,
     pub(crate) history: &'a [EpochMetrics],
-    pub(crate) named: &'a [(String, Vec<f32>)],
+    pub(crate) stretch: &'a Stretch,
     pub(crate) model: &'a Model,
     pub(crate) best: u64,
 }
@@ -58,7 +57,7 @@ pub(crate) fn write(
     put("evaluation.json", evaluation.to_json().as_bytes())?;
     put("evaluation.md", evaluation.markdown().as_bytes())?;
     put("loss.svg", pictures.loss().as_bytes())?;
-    put("forecast.svg", pictures.forecast()?.as_bytes())?;
+    put("forecast.svg", pictures.stretch.to_svg(model)?.as_bytes())?;
     put("errors.svg", errors(evaluation)?.as_bytes())?;
     put("README.md", page(model, evaluation).as_bytes())?;
     Ok(files)
@@ -91,82 +90,7 @@ impl Pictures<'_> {
         }
         .to_svg()
     }
-
-    /// A stretch of the first judged record, forecast at the furthest horizon that fits.
-    fn forecast(&self) -> Result<String, Error> {
-        let (prepared, encoder) = (self.prepared, &self.prepared.encoder);
-        let count = encoder.horizons.len();
-        // The middle horizon: near ones hide behind the truth, far ones say little.
-        let k = count / 2;
-        let horizon = encoder.horizons[k];
-        let windows = &prepared.test.windows;
-        let series = windows.first().map_or(0, |w| w.series);
-        let of_series: Vec<usize> =
-            (0..windows.len()).filter(|&at| windows[at].series == series).collect();
-        let skip = of_series.len().saturating_sub(SHOWN) / 2;
-        let shown = &of_series[skip..of_series.len().min(skip + SHOWN)];
-        let due = |at: usize| windows[at].start as usize + encoder.length - 1 + horizon;
-        let (Some(&first), Some(&last)) = (shown.first(), shown.last()) else {
-            return Err(Error::data("test", "there is no window to show", "report this as a bug"));
-        };
-        let steps: Vec<usize> = (due(first)..=due(last)).collect();
-        let record = &prepared.test.series[series as usize];
-        let value = |step: usize| record.truth(step).map_or(f64::NAN, f64::from);
-        let truth: Vec<f64> = steps.iter().map(|&step| value(step)).collect();
-        let line = |forecasts: &[f32]| -> Vec<f64> {
-            let mut line = vec![f64::NAN; steps.len()];
-            for &at in shown {
-                line[due(at) - due(first)] = f64::from(forecasts[at * count + k]);
-            }
-            line
-        };
-        let sequence = &prepared.judged().sequences()[series as usize];
-        let step = self.model.manifest().study.data.step();
-        let minutes = sequence.times.is_some();
-        let times: Vec<f64> = steps
-            .iter()
-            .map(|&step| match &sequence.times {
-                Some(times) => times[step] * 60.0,
-                None => step as f64,
-            })
-            .collect();
-        let ahead = if horizon == 1 { step.to_owned() } else { format!("{step}s") };
-        let shown_names =
-            |wanted: &str| self.named.iter().find(|(name, _)| name.starts_with(wanted));
-        let mut lines = vec![(self.named[0].0.clone(), line(&self.named[0].1))];
-        for wanted in ["persistence", "autoregression"] {
-            if let Some((name, forecasts)) = shown_names(wanted) {
-                lines.push((name.clone(), line(forecasts)));
-            }
-        }
-        let lines: Vec<(String, Vec<f64>)> = lines
-            .into_iter()
-            .map(|(name, line)| (format!("{name}, {horizon} {ahead} ahead"), line))
-            .collect();
-        let target = self.model.target();
-        let quantity = match target.unit.as_str() {
-            "" => target.name.clone(),
-            unit => format!("{} ({unit})", target.name.replace('_', " ")),
-        };
-        let kind = if prepared.judged_on_training { "trained on" } else { "not trained on" };
-        Ok(ForecastLines {
-            title: &format!("{}: a record that was {kind}", self.model.manifest().study.study.name),
-            time: &if minutes { "time (min)".to_owned() } else { format!("{step}s") },
-            quantity: &quantity,
-            times: &times,
-            truth: &truth,
-            forecasts: &lines
-                .iter()
-                .map(|(name, values)| ForecastLine { name, values })
-                .collect::<Vec<_>>(),
-            band: None,
-        }
-        .to_svg()?)
-    }
 }
-
-/// Windows shown in the picture of forecasts.
-const SHOWN: usize = 300;
 
 fn errors(evaluation: &Evaluation) -> Result<String, Error> {
     // More groups than this cannot be read: the first, the last and some between.
@@ -183,7 +107,13 @@ fn errors(evaluation: &Evaluation) -> Result<String, Error> {
     let figures: Vec<(&str, Vec<Estimate>)> = evaluation
         .forecasters
         .iter()
-        .map(|f| (f.name.as_str(), chosen.iter().map(|&k| f.scores[k].mae).collect()))
+        .map(|f| {
+            // Orders and seasons stand in the tables; a legend has one line.
+            let name = f.name.split(" (").next().unwrap_or_default();
+            let name =
+                if name == "seasonal mean" { "season" } else { name.trim_end_matches(" net") };
+            (name, chosen.iter().map(|&k| f.scores[k].mae).collect())
+        })
         .collect();
     let figure = if evaluation.unit.is_empty() {
         "mean absolute error".to_owned()

@@ -18,6 +18,7 @@ use crate::model::{Manifest, Model, Provenance, channels, without_folders};
 use crate::predict::{Options, forecasts};
 use crate::prepare::Prepared;
 use crate::report::{self, Pictures};
+use crate::stretch::Stretch;
 use crate::study::{FeedForward, Study, Train};
 use crate::{Error, Event, Observer, network, source};
 
@@ -174,12 +175,7 @@ impl Run<'_> {
         }
         let end = fit.run(feed.as_mut(), &mut judge, &mut sink, self.options.stop, observer)?;
         if end == End::Stopped {
-            return Ok(Outcome::Stopped(Stopped {
-                folder: self.folder.to_owned(),
-                epoch: fit.progress.epoch,
-                step: fit.progress.step,
-                checkpoint: sink.checkpoint,
-            }));
+            return Ok(self.stopped(&fit));
         }
         sink.log.sync()?;
         let history = report::history(&self.folder.join(METRICS))?;
@@ -227,7 +223,10 @@ impl Run<'_> {
         named.extend(baselines.forecasts(&prepared.encoder, &prepared.test));
         if let Some(net) = &study.evaluate.baselines.feed_forward {
             observer(&Event::Baseline { name: "feed-forward net" });
-            let forecasts = self.feed_forward(prepared, net, fit.context.threads())?;
+            // The training is done and saved: a stop here costs this baseline alone.
+            let Some(forecasts) = self.feed_forward(prepared, net, fit.context.threads())? else {
+                return Ok(self.stopped(&fit));
+            };
             named.push(("feed-forward net".to_owned(), forecasts));
         }
         observer(&Event::Evaluating { windows: prepared.test.windows.len() });
@@ -236,8 +235,9 @@ impl Run<'_> {
         let mut evaluation = Evaluation::judge(&truth, &named, study.evaluate.replicates, about)?;
         evaluation.notes = notes(study, prepared);
         let model = model.with_metrics(evaluation.metrics());
-        let pictures =
-            Pictures { prepared, history, named: &named, model: &model, best: epochs[1] };
+        let (name, judged) = &named[0];
+        let stretch = Stretch::typical(&model, name, prepared, judged, &mut fit.context)?;
+        let pictures = Pictures { history, stretch: &stretch, model: &model, best: epochs[1] };
         let files = report::write(self.folder, &model, &evaluation, &pictures, observer)?;
         let last = history.last();
         Ok(Outcome::Finished(Box::new(Report {
@@ -253,13 +253,23 @@ impl Run<'_> {
         })))
     }
 
-    /// Forecasts of a feed-forward net that is trained by the same loop.
+    fn stopped(&self, fit: &Fit<'_>) -> Outcome {
+        Outcome::Stopped(Stopped {
+            folder: self.folder.to_owned(),
+            epoch: fit.progress.epoch,
+            step: fit.progress.step,
+            checkpoint: self.folder.join(CHECKPOINT),
+        })
+    }
+
+    /// Forecasts of a feed-forward net that is trained by the same loop; none where it was
+    /// stopped.
     fn feed_forward(
         &self,
         prepared: &Prepared,
         net: &FeedForward,
         threads: usize,
-    ) -> Result<Vec<f32>, Error> {
+    ) -> Result<Option<Vec<f32>>, Error> {
         let (study, encoder) = (self.study, &prepared.encoder);
         let program = network::feed_forward(study, encoder, &net.hidden)?;
         let train = Train {
@@ -277,7 +287,10 @@ impl Run<'_> {
             Some(Judge::new(&program, Box::new(tune))?)
         };
         let mut fit = Fit::new(&program, &train, study.study.seed, &feed, threads)?;
-        fit.run(&mut feed, &mut judge, &mut Nowhere, None, &mut |_| {})?;
+        let stop = self.options.stop;
+        if fit.run(&mut feed, &mut judge, &mut Nowhere, stop, &mut |_| {})? == End::Stopped {
+            return Ok(None);
+        }
         fit.keep_best()?;
         let net = Net {
             program: &program,
@@ -286,7 +299,7 @@ impl Run<'_> {
             form: Form::Flat,
             quantiles: network::quantiles(&train.loss),
         };
-        net.forecasts(&mut fit.context, &prepared.test)
+        net.forecasts(&mut fit.context, &prepared.test).map(Some)
     }
 }
 

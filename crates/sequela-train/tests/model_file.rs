@@ -176,7 +176,7 @@ fn damage_is_refused_wherever_it_is() {
     assert!(load(&[&good[..], &[0; 4]].concat()).is_err());
     // A whole file with a sound digest, and wrong all the same.
     let sound = TensorFile::load(&report.model, &Limits::default()).unwrap();
-    let cases: [(&str, Damage); 5] = [
+    let cases: [(&str, Damage<'_>); 5] = [
         ("format 9", &|file| drop(file.texts.insert("version".into(), "9".into()))),
         ("not a model file", &|file| drop(file.texts.insert("kind".into(), "x".into()))),
         ("the entry is missing", &|file| drop(file.texts.remove("manifest"))),
