@@ -56,12 +56,12 @@ impl Demo {
     /// Trains, judges and tells what to look at.
     pub(crate) fn run(&self, threads: usize, console: Console) -> Result<Outcome, Failure> {
         let Shown::HeartRate = self.what;
-        let (builtin, short, folder): (_, &[&str], _) = match self.data {
-            Source::Simulated => ("simulated", &SHORT, "demo-heart-rate"),
-            Source::Article => ("article", &[], "demo-article"),
+        let (builtin, folder) = match self.data {
+            Source::Simulated => ("simulated", "demo-heart-rate"),
+            Source::Article => ("article", "demo-article"),
         };
-        let short = short.iter().map(|&set| set.to_owned());
-        let set: Vec<String> = short.chain(self.set.iter().cloned()).collect();
+        let mut set = vec![EVERY_STEP.to_owned()];
+        set.extend(self.set.iter().cloned());
         let study = Study::builtin(builtin, &overrides(&set, self.seed)?)?;
         let folder = self.out.clone().unwrap_or_else(|| fresh_folder(Path::new(folder)));
         let Some(report) = run(&Job::New(&study, &folder), threads, console)? else {
@@ -109,9 +109,8 @@ fn next(report: &Report, data: Source) -> String {
     lines.join("\n")
 }
 
-/// What makes the study of simulated people end within a minute on two cores; the study itself,
-/// `studies/heart-rate-simulated.toml`, takes longer and gets a little better.
-const SHORT: [&str; 3] = ["window.stride=16", "train.epochs=10", "evaluate.stride=4"];
+/// The picture is drawn from the forecasts that are judged: it needs one for each step.
+const EVERY_STEP: &str = "evaluate.stride=1";
 
 const FILES: [(&str, &str); 6] = [
     ("forecast.svg", "the forecast against what happened"),
