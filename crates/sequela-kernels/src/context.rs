@@ -57,8 +57,9 @@ impl Context {
 
     /// How many threads a piece of work of this many multiplications is worth.
     pub(crate) fn parts_for(&self, work: usize) -> usize {
-        // A handoff costs about 1 us when the worker is awake: give each thread 10 us or more.
-        const WORTH: usize = 1 << 20;
+        // A handoff costs about 1 us when the worker is awake, and what it wrote comes back from
+        // another core's cache: give each thread 30 us or more.
+        const WORTH: usize = 4 << 20;
         self.threads().min(work / WORTH + 1)
     }
 

@@ -87,6 +87,9 @@ impl Outer<'_> {
     /// All runs must be readable for these columns and vectors, and `out` writable.
     #[inline(always)]
     pub(crate) unsafe fn accumulate<S: Simd>(&self, s: S, rows: Range<usize>, vectors: usize) {
+        if self.steps.is_empty() {
+            return;
+        }
         // SAFETY: as the caller vouches.
         unsafe {
             match vectors {

@@ -58,6 +58,10 @@ pub(crate) trait Simd: Copy {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     fn sqrt(self, a: Self::V) -> Self::V;
+    /// A first guess of `1 / sqrt(a)`, to 4 %, from the bits of a >= 0.
+    fn guess_inverse_root(self, a: Self::V) -> Self::V;
+    /// A first guess of `1 / a`, to 13 %, from the bits of a > 0.
+    fn guess_inverse(self, a: Self::V) -> Self::V;
     /// `a < b ? a : b`: the second where either is NaN.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a > b ? a : b`: the second where either is NaN.
@@ -94,3 +98,8 @@ pub(crate) const TINY: f32 = 1e-30;
 pub(crate) fn flush<S: Simd>(s: S, v: S::V) -> S::V {
     s.keep_above(v, v, s.splat(TINY))
 }
+
+/// Bits from which [`Simd::guess_inverse_root`] and [`Simd::guess_inverse`] take half the bits of
+/// a, or all of them: the exponent of the result, and a line through its mantissa.
+const INVERSE_ROOT_BITS: u32 = 0x5f37_59df;
+const INVERSE_BITS: u32 = 0x7ef3_11c7;

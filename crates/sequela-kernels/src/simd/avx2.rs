@@ -1,6 +1,6 @@
 //! AVX2 with FMA: vectors of 8 lanes, half a block each.
 
-use super::{Kernel, Simd};
+use super::{INVERSE_BITS, INVERSE_ROOT_BITS, Kernel, Simd};
 #[allow(clippy::wildcard_imports, reason = "dozens of intrinsics, all of one prefix")]
 use std::arch::x86_64::*;
 
@@ -90,6 +90,23 @@ impl Simd for Avx2 {
     fn sqrt(self, a: __m256) -> __m256 {
         // SAFETY: `self` proves AVX.
         unsafe { _mm256_sqrt_ps(a) }
+    }
+    #[inline(always)]
+    fn guess_inverse_root(self, a: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let bits = _mm256_set1_epi32(INVERSE_ROOT_BITS.cast_signed());
+            let half = _mm256_srli_epi32::<1>(_mm256_castps_si256(a));
+            _mm256_castsi256_ps(_mm256_sub_epi32(bits, half))
+        }
+    }
+    #[inline(always)]
+    fn guess_inverse(self, a: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let bits = _mm256_set1_epi32(INVERSE_BITS.cast_signed());
+            _mm256_castsi256_ps(_mm256_sub_epi32(bits, _mm256_castps_si256(a)))
+        }
     }
     #[inline(always)]
     fn min(self, a: __m256, b: __m256) -> __m256 {

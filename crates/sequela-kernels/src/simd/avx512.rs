@@ -1,16 +1,18 @@
 //! AVX-512: vectors of 16 lanes, one block each.
 
-use super::{Kernel, Simd};
+use super::{INVERSE_BITS, INVERSE_ROOT_BITS, Kernel, Simd};
 #[allow(clippy::wildcard_imports, reason = "dozens of intrinsics, all of one prefix")]
 use std::arch::x86_64::*;
 
-/// Proof that the processor has AVX-512 F, VL, DQ and BW.
+/// Proof that the processor has AVX-512 F, VL, DQ and BW, AVX2 and FMA.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Avx512(());
 
 impl Avx512 {
     pub(crate) fn detect() -> Option<Self> {
-        let found = is_x86_feature_detected!("avx512f")
+        let found = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512bw");
@@ -23,7 +25,7 @@ impl Avx512 {
         fn inner<K: Kernel>(simd: Avx512, kernel: K) {
             kernel.run(simd);
         }
-        // SAFETY: `self` proves AVX-512; every processor with it has AVX2 and FMA.
+        // SAFETY: `self` proves that all of these are there.
         unsafe { inner(self, kernel) }
     }
 }
@@ -93,6 +95,23 @@ impl Simd for Avx512 {
     fn sqrt(self, a: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512F.
         unsafe { _mm512_sqrt_ps(a) }
+    }
+    #[inline(always)]
+    fn guess_inverse_root(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512F.
+        unsafe {
+            let bits = _mm512_set1_epi32(INVERSE_ROOT_BITS.cast_signed());
+            let half = _mm512_srli_epi32::<1>(_mm512_castps_si512(a));
+            _mm512_castsi512_ps(_mm512_sub_epi32(bits, half))
+        }
+    }
+    #[inline(always)]
+    fn guess_inverse(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512F.
+        unsafe {
+            let bits = _mm512_set1_epi32(INVERSE_BITS.cast_signed());
+            _mm512_castsi512_ps(_mm512_sub_epi32(bits, _mm512_castps_si512(a)))
+        }
     }
     #[inline(always)]
     fn min(self, a: __m512, b: __m512) -> __m512 {

@@ -1,6 +1,6 @@
 //! Vectors for any machine: arrays of 8 lanes, scalar fused multiply-add.
 
-use super::Simd;
+use super::{INVERSE_BITS, INVERSE_ROOT_BITS, Simd};
 
 /// Plain Rust.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,6 +70,14 @@ impl Simd for Portable {
     #[inline(always)]
     fn sqrt(self, a: Lanes) -> Lanes {
         Lanes(a.0.map(f32::sqrt))
+    }
+    #[inline(always)]
+    fn guess_inverse_root(self, a: Lanes) -> Lanes {
+        Lanes(a.0.map(|a| f32::from_bits(INVERSE_ROOT_BITS.wrapping_sub(a.to_bits() >> 1))))
+    }
+    #[inline(always)]
+    fn guess_inverse(self, a: Lanes) -> Lanes {
+        Lanes(a.0.map(|a| f32::from_bits(INVERSE_BITS.wrapping_sub(a.to_bits()))))
     }
     #[inline(always)]
     fn min(self, a: Lanes, b: Lanes) -> Lanes {

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Runs sequela and other frameworks in turn on the same workloads, and writes a dated record.
+
+    cargo bench -p sequela-nn --bench peers --no-run
+    python3 benches/peers.py run PEERS OUT.jsonl [--threads 2] [--workloads w1,w2,w3,w4]
+    python3 benches/peers.py report OUT.jsonl > OUT.md
+
+PEERS is a folder with bench/bench_torch.py, bench_tf.py, bench_jax.py, bench_ort.py, bench_ov.py and the
+environments venv-torch, venv-tf, venv-jax, venv-ort, venv-ov that they run in. For each case sequela runs before and
+after the others; the line with the lower median of each side counts, as for the others. Nothing else heavy should
+run beside it. Standard library only.
+"""
+import datetime, json, os, pathlib, resource, subprocess, sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+W2 = ["lstm1 B32 T48", "lstm1 B64 T128", "lstm1 B64 T1000", "lstm1 B128 T200", "lstm2 B64", "gru1 B64", "bilstm1 B64"]
+GATES = {  # case: the ratio over the best peer that is to be reached
+    "seed train": 15, "seed wall": 15,
+    "lstm1 B32 T48 I37 H64": 3.2, "lstm1 B64 T128 I64 H256": 1.9, "lstm2 B64 T128 I64 H256": 1.55,
+    "bilstm1 B64 T128 I64 H256": 1.65, "lstm1 B64 T1000 I12 H128": 2.5, "lstm1 B128 T200 I128 H512": 1.4,
+    "gru1 B64 T128 I64 H256": 1.9, "varlen B64 T1..200 I37 H128 random": 3, "varlen B64 T1..200 I37 H128 bucketed": 2.2,
+    "stream I37 H64": 6, "stream I37 H256": 1.5, "batch B64 T128 I64 H256": 1.15, "batch B64 T128 I64 H256 GRU": 1.1,
+}
+
+
+def bench_binary():
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    found = [p for p in target.glob("release/deps/peers-*") if p.suffix != ".d" and os.access(p, os.X_OK)]
+    if not found:
+        sys.exit("no benchmark binary: cargo bench -p sequela-nn --bench peers --no-run")
+    return max(found, key=lambda p: p.stat().st_mtime)
+
+
+def go(out, *command):
+    """One process; its lines, with the most memory that it and its children held."""
+    # The children's peak is a maximum over all of them so far: a process of its own keeps it apart.
+    code = ("import resource,subprocess,sys\n"
+            "p=subprocess.run(sys.argv[1:],stdout=subprocess.PIPE,stderr=subprocess.DEVNULL,text=True,timeout=400)\n"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss/1024)\nprint(p.stdout)")
+    done = subprocess.run([sys.executable, "-c", code, *map(str, command)], capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        print("FAILED:", *command, file=sys.stderr)
+        return
+    for line in lines[1:]:
+        if line.startswith("{"):
+            entry = json.loads(line)
+            entry["process_peak_mb"] = round(float(lines[0]), 1)
+            print(json.dumps(entry), file=out, flush=True)
+
+
+def run(peers, path, threads, workloads):
+    peers, binary = pathlib.Path(peers), bench_binary()
+    os.environ.setdefault("BENCH_MAIN", "1")
+    py = lambda env, script: (peers / f"venv-{env}/bin/python", peers / "bench" / script)
+    with open(path, "a") as out:
+        cpu = next(l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name"))
+        flags = next(l for l in open("/proc/cpuinfo") if l.startswith("flags"))
+        isa = "avx512" if "avx512f" in flags else "avx2"
+        print(json.dumps(dict(record=str(datetime.date.today()), cpu=cpu, isa=isa, cores=os.cpu_count())), file=out)
+        if (peers / "limits").exists():
+            go(out, peers / "limits", threads)
+        for w in workloads:
+            cases = W2 if w == "w2" else [""]
+            for case in cases:
+                more = [case] if case else []
+                go(out, binary, w, threads, *more)
+                go(out, *py("torch", "bench_torch.py"), w, threads, *more)
+                go(out, binary, w, threads, *more)
+                go(out, *py("tf", "bench_tf.py"), w, threads, *more)
+                go(out, *py("jax", "bench_jax.py"), w, threads, *more)
+                if w == "w3":
+                    go(out, *py("ort", "bench_ort.py"), w, threads)
+                    go(out, *py("ov", "bench_ov.py"), w, threads)
+                go(out, binary, w, threads, *more)
+
+
+def report(path):
+    entries = [json.loads(line) for line in open(path)]
+    head = next(e for e in entries if "record" in e)
+    best, peaks = {}, []
+    for e in entries:
+        if "record" in e or e["workload"] == "w5":
+            continue
+        case = e["case"]
+        if e["workload"] == "w1":
+            kind = e["variant"].split()[-1]
+            if kind == "import":
+                continue
+            case = f"seed {kind}"
+        if e["fw"] == "sequela":
+            peaks.append(e["peak_gflops"])
+        key = (e["workload"], e["threads"], case, e["fw"] if e["fw"] == "sequela" else "peer")
+        if key not in best or e["median"] < best[key]["median"]:
+            best[key] = e
+    memory = {}
+    for e in entries:
+        if "record" not in e and e["workload"] != "w5":
+            key = (e["workload"], e["case"] if e["workload"] != "w1" else "seed", e["fw"])
+            memory[key] = min(memory.get(key, 1e9), e["process_peak_mb"])
+    print(f"Machine: {head['cpu']}, {head['cores']} cores, {head['isa']}; {head['record']}. "
+          f"Peak of fused multiply-adds {max(peaks):.0f} GFLOP/s. Medians; the best of three runs each of sequela "
+          "around the others' one. `fraction` is the work executed against that peak.\n")
+    print("| case | threads | best peer | its median | sequela | ratio | to reach | fraction | MB sequela / smallest peer |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for (w, t, case, side), e in best.items():
+        peer = best.get((w, t, case, "peer"))
+        if side != "sequela":
+            continue
+        ratio = f"{peer['median'] / e['median']:.2f}" if peer else "-"
+        name = f"{peer['fw']} {peer['variant']}" if peer else "-"
+        theirs = f"{peer['median']:.4g} {peer['unit']}" if peer else "-"
+        raw = e["case"] if w != "w1" else "seed"
+        others = [mb for (ww, c, fw), mb in memory.items() if ww == w and c == raw and fw != "sequela"]
+        small = f"{min(others):.0f}" if others else "-"
+        fraction = f"{100 * e['fraction']:.0f} %" if "fraction" in e else "-"
+        goal = GATES.get(case, "-")
+        print(f"| {case} | {t} | {name} | {theirs} | {e['median']:.4g} {e['unit']} | {ratio} | {goal} | {fraction} | "
+              f"{memory[(w, raw, 'sequela')]:.0f} / {small} |")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 3 and sys.argv[1] == "run":
+        flags = dict(zip(sys.argv[4::2], sys.argv[5::2]))
+        run(sys.argv[2], sys.argv[3], int(flags.get("--threads", 2)),
+            flags.get("--workloads", "w1,w2,w3,w4").split(","))
+    elif len(sys.argv) == 3 and sys.argv[1] == "report":
+        report(sys.argv[2])
+    else:
+        sys.exit(__doc__)
