@@ -80,7 +80,8 @@ impl Pool {
     /// `parts` must not be over the number of threads.
     pub(crate) fn run(&mut self, parts: usize, job: &(dyn Fn(usize) + Sync)) -> Result<(), Error> {
         assert!(parts <= self.threads(), "more parts than threads");
-        let helpers = &self.workers[..parts.saturating_sub(1)];
+        let Some(helpers) = parts.checked_sub(1) else { return Ok(()) };
+        let helpers = &self.workers[..helpers];
         for worker in helpers {
             #[expect(
                 clippy::transmute_ptr_to_ptr,
@@ -183,7 +184,7 @@ mod tests {
     fn every_part_runs_once_with_more_threads_than_cores() {
         let mut pool = Pool::new(7).unwrap();
         let counts: Vec<AtomicUsize> = (0..7).map(|_| AtomicUsize::new(0)).collect();
-        for parts in [1, 3, 7, 7, 2] {
+        for parts in [1, 3, 0, 7, 7, 2] {
             pool.run(parts, &|k| {
                 counts[k].fetch_add(1, Ordering::Relaxed);
             })
