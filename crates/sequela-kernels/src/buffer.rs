@@ -15,8 +15,24 @@ pub const LANES: usize = 16;
 /// assert_eq!(sequela_kernels::stride(37), 48);
 /// assert_eq!(sequela_kernels::stride(256), 272);
 /// ```
+///
+/// # Panics
+/// If no memory could hold such a row (an overflow).
 pub const fn stride(width: usize) -> usize {
+    assert!(width < usize::MAX / 2, "a row is longer than any memory");
     (width.div_ceil(LANES) | 1) * LANES
+}
+
+/// `rows * width`, the length of a buffer or slice.
+///
+/// Kernels trust lengths, so one that has overflowed must not pass for a short one.
+///
+/// # Panics
+/// If the product overflows.
+pub(crate) fn values(rows: usize, width: usize) -> usize {
+    let product = rows.checked_mul(width);
+    assert!(product.is_some(), "{rows} rows of {width} values are more than any memory holds");
+    product.unwrap_or(0)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +44,7 @@ struct Line([f32; LANES]);
 pub struct Buffer(Vec<Line>);
 
 impl Buffer {
-    /// A buffer of at least `length` zeros.
+    /// A buffer of at least `length` zeros, rounded up to whole lines.
     pub fn new(length: usize) -> Self {
         Self(vec![Line([0.0; LANES]); length.div_ceil(LANES)])
     }
@@ -58,8 +74,10 @@ impl DerefMut for Buffer {
 
 /// A matrix of `rows` rows of `width` values, `stride(width)` apart.
 ///
-/// Lanes between the width and the stride are padding: kernels never read them from a left
-/// operand, and expect zeros there in gradients.
+/// Lanes between the width and the stride are padding. Kernels never read them from a left
+/// operand; they must be finite where values are read and 0 in gradients that arrive (`dy`): a
+/// gradient there would reach the padding of the weights. A buffer that only kernels write, or
+/// [`MatrixMut::row_mut`], keeps both.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
     data: &'a [f32],
@@ -72,8 +90,16 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// If `data` is shorter than `rows * stride(width)`.
+    ///
+    /// # Example
+    /// ```
+    /// use sequela_kernels::{Buffer, Matrix, MatrixMut, stride};
+    /// let mut buffer = Buffer::new(2 * stride(3));
+    /// MatrixMut::new(&mut buffer, 2, 3).row_mut(1).copy_from_slice(&[1.0, 2.0, 3.0]);
+    /// assert_eq!(Matrix::new(&buffer, 2, 3).row(1), [1.0, 2.0, 3.0]);
+    /// ```
     pub fn new(data: &'a [f32], rows: usize, width: usize) -> Self {
-        Self { data: &data[..rows * stride(width)], rows, width }
+        Self { data: &data[..values(rows, stride(width))], rows, width }
     }
 
     /// Number of rows.
@@ -97,6 +123,9 @@ impl<'a> Matrix<'a> {
     }
 
     /// The values of row `r`, without padding.
+    ///
+    /// # Panics
+    /// If there is no row `r`.
     pub fn row(&self, r: usize) -> &'a [f32] {
         &self.data[r * self.stride()..][..self.width]
     }
@@ -116,7 +145,7 @@ impl<'a> MatrixMut<'a> {
     /// # Panics
     /// If `data` is shorter than `rows * stride(width)`.
     pub fn new(data: &'a mut [f32], rows: usize, width: usize) -> Self {
-        Self { data: &mut data[..rows * stride(width)], rows, width }
+        Self { data: &mut data[..values(rows, stride(width))], rows, width }
     }
 
     /// Number of rows.
@@ -140,6 +169,9 @@ impl<'a> MatrixMut<'a> {
     }
 
     /// The values of row `r`, without padding.
+    ///
+    /// # Panics
+    /// If there is no row `r`.
     pub fn row_mut(&mut self, r: usize) -> &mut [f32] {
         let start = r * self.stride();
         &mut self.data[start..][..self.width]

@@ -18,7 +18,7 @@ use std::ops::Range;
 /// Vectors in a full panel; 4 vectors of 6 rows fill the registers of AVX-512.
 pub(crate) const VECTORS: usize = 4;
 
-/// The geometry of one packed buffer.
+/// The geometry of one packed buffer. Its lengths, and those of its transposes, do not overflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Packing {
     /// Number of panels.
@@ -35,6 +35,9 @@ pub(crate) struct Packing {
 
 impl Packing {
     /// Weights of a plain product: `outputs` columns, 64 to a panel.
+    ///
+    /// # Panics
+    /// If they are more than any memory holds.
     pub(crate) fn plain(rows: usize, outputs: usize) -> Self {
         let blocks = outputs.div_ceil(LANES);
         let rest = blocks % VECTORS;
@@ -45,11 +48,24 @@ impl Packing {
             last: (rest > 0).then_some(rest),
             rows,
         }
+        .checked()
     }
 
     /// Weights of gates: one panel for each block of 16 units.
+    ///
+    /// # Panics
+    /// If they are more than any memory holds.
     pub(crate) fn gates(rows: usize, units: usize, bias: usize, vectors: usize) -> Self {
-        Self { panels: units.div_ceil(LANES), bias, vectors, last: None, rows }
+        Self { panels: units.div_ceil(LANES), bias, vectors, last: None, rows }.checked()
+    }
+
+    /// Kernels trust lengths, so one that has overflowed must not pass for a short one. The
+    /// transpose of one weight row is 16 times as long as the row, hence the margin.
+    fn checked(self) -> Self {
+        let most = (usize::MAX >> 8) / self.panels.max(1).saturating_mul(LANES);
+        let vectors = self.rows.saturating_mul(self.vectors).saturating_add(self.bias);
+        assert!(vectors <= most, "{} inputs of {} panels are too many", self.rows, self.panels);
+        self
     }
 
     fn partial(&self, panel: usize) -> Option<usize> {
@@ -158,6 +174,8 @@ impl Kernel for Transpose<'_> {
                             for k in 0..count {
                                 target[d * width + k] = source[k * vectors * LANES + d];
                             }
+                            // Whatever stood there would get into the padding of gradients.
+                            target[d * width + count..][..LANES - count].fill(0.0);
                         }
                     }
                     column += 1;
@@ -173,6 +191,16 @@ mod tests {
     use crate::Isa;
 
     #[test]
+    fn lengths_that_overflow_are_refused() {
+        for (rows, outputs) in [(1 << 58, 1), (1, usize::MAX), (1 << 32, 1 << 32), (0, 1 << 60)] {
+            let plain = std::panic::catch_unwind(|| Packing::plain(rows, outputs));
+            let gates = std::panic::catch_unwind(|| Packing::gates(rows, outputs, 4, 3));
+            assert!(plain.is_err() && gates.is_err(), "{rows} {outputs}");
+        }
+        assert_eq!(Packing::plain(0, 0).length(), 0);
+    }
+
+    #[test]
     fn transposes_agree_with_the_definition_on_every_instruction_set() {
         for (rows, outputs) in [(5, 3), (16, 16), (37, 70), (64, 128), (130, 33)] {
             let packing = Packing::plain(rows, outputs);
@@ -180,7 +208,7 @@ mod tests {
             let range = 1..rows;
             let to = Transposed::new(&packing, range.len());
             for isa in Isa::all() {
-                let mut transposed = vec![0.0; packing.transposed_length(range.len())];
+                let mut transposed = vec![f32::NAN; packing.transposed_length(range.len())];
                 isa.run(Transpose {
                     packing,
                     rows: range.clone(),
@@ -196,6 +224,7 @@ mod tests {
                         assert_eq!(transposed[at], want, "k {k} d {d} {}", isa.name());
                     }
                 }
+                assert!(transposed.iter().all(|v| !v.is_nan()), "padding {}", isa.name());
             }
         }
     }

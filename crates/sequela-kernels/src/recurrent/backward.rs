@@ -12,18 +12,19 @@ use super::gru_before::{GruBefore, ResetGradient};
 use super::lstm::Lstm;
 use super::shape::{Cell, Direction, RecurrentShape, Reset};
 use super::weights::{WeightItems, WeightPass};
-use super::workspace::{CHUNK_ROWS, Keep, Workspace, gather_blocks, gather_rows, record_width};
+use super::workspace::{CHUNK_ROWS, Keep, Walked, Workspace};
+use super::workspace::{gather_blocks, gather_rows, record_width};
 use crate::buffer::{LANES, Matrix, MatrixMut, Write, stride};
 use crate::context::{Shared, share};
 use crate::outer::OuterStep;
-use crate::panel::{Transpose, Transposed};
+use crate::panel::{Transpose, Transposed, VECTORS};
 use crate::product::{Panels, Product, ProductRows};
 use crate::tile::Left;
 use crate::{Context, Error, Isa};
 use sequela_core::Layout;
 use std::ops::Range;
 
-/// What a layer is given on the way back.
+/// What a layer is given on the way back. In gradients padding must be 0, in `y` finite.
 #[derive(Debug, Clone, Copy)]
 pub struct Backward<'a> {
     /// The call of [`super::forward`] that is gone back through, unchanged.
@@ -40,6 +41,9 @@ pub struct Backward<'a> {
 /// Writes the transpose of the weights: to be called before [`backward`], after weights have
 /// changed.
 ///
+/// **Shapes** packed [`RecurrentShape::packed_len`], transposed
+/// [`RecurrentShape::transposed_len`]. **Cost** one read and one write of each weight.
+///
 /// # Panics
 /// If a slice is too short.
 pub fn transpose(context: &Context, shape: RecurrentShape, packed: &[f32], transposed: &mut [f32]) {
@@ -52,17 +56,20 @@ pub fn transpose(context: &Context, shape: RecurrentShape, packed: &[f32], trans
 }
 
 /// Goes back through a call of [`super::forward`]: adds to `gradient` (packed as the weights;
-/// empty where it is not wanted), writes `dx` where it is asked for, and leaves the gradients of given initial states in the
-/// workspace.
+/// empty where it is not wanted), writes `dx` where it is asked for or adds to it, and leaves the
+/// gradients of given initial states in the workspace.
 ///
-/// **Shapes** dx `(rows, F)`. **Determinism** bitwise. **Cost** twice that of forward, no
-/// allocation. The kept gates are overwritten, so it can be called once for each forward.
+/// The kept gates are overwritten, so it can be called once for each forward.
+///
+/// **Shapes** dx `(rows, F)`. **Determinism** bitwise, see the module page. **Cost** twice that
+/// of forward, no allocation.
 ///
 /// # Errors
-/// [`Error::Panicked`] where a worker broke.
+/// [`Error::Panicked`] where a worker broke; then neither output is to be used.
 ///
 /// # Panics
-/// If shapes disagree, or the workspace keeps nothing.
+/// If shapes disagree, the workspace keeps nothing, or the call of forward before this one was
+/// for another batch, with other states given, or has been gone back through.
 pub fn backward(
     context: &mut Context,
     shape: RecurrentShape,
@@ -73,13 +80,16 @@ pub fn backward(
 ) -> Result<(), Error> {
     let layout = call.forward.layout;
     check(&shape, &call, workspace, dx.as_ref(), gradient);
+    workspace.walked = None;
     let order = layout.order();
     let [final_hidden, final_cell] = &workspace.final_gradients;
     let arrived = Matrix::new(final_hidden, order.len(), shape.hidden);
     gather_rows(order, Some(arrived), &mut workspace.ending, stride(shape.hidden));
-    // An empty sequence hands its gradient straight to its initial state.
-    let values = order.len() * stride(shape.hidden);
-    workspace.starting[..values].copy_from_slice(&workspace.ending[..values]);
+    if call.forward.initial.hidden.is_some() {
+        // An empty sequence hands its gradient straight to its initial state.
+        let values = order.len() * stride(shape.hidden);
+        workspace.starting[..values].copy_from_slice(&workspace.ending[..values]);
+    }
     let cell = shape.has_cell_state().then(|| Matrix::new(final_cell, order.len(), shape.hidden));
     gather_blocks(order, cell, &mut workspace.carry, shape.hidden);
 
@@ -90,13 +100,13 @@ pub fn backward(
     };
     let pass = Shared::new(Pass::new(shape, &call, workspace, dx.as_mut()));
     let weights = (!gradient.is_empty())
-        .then(|| Shared::new(WeightPass::new(shape, &call, workspace, gradient)));
+        .then(|| Shared::new(WeightPass::new(&call, workspace, pass.get().record, gradient)));
     let result = walk(context, layout, &pass, weights.as_ref(), &mut steps);
     workspace.input_steps = steps.input;
     workspace.hidden_steps = steps.hidden;
     workspace.start_steps = steps.start;
     result?;
-    keep_initial_gradients(layout, shape, workspace);
+    keep_initial_gradients(&call.forward, shape, workspace);
     Ok(())
 }
 
@@ -111,7 +121,8 @@ fn check(
     workspace.check(shape, layout);
     check_call(shape, &call.forward);
     assert_eq!(workspace.keep, Keep::Backward, "the workspace keeps nothing for the way back");
-    assert_eq!(workspace.sequences, layout.sequences(), "forward was called for another batch");
+    let walked = Walked::new(layout, &call.forward.initial);
+    assert_eq!(workspace.walked, Some(walked), "there is no call of forward for this batch");
     for values in [Some(call.y), call.dy].into_iter().flatten() {
         assert_eq!((values.rows(), values.width()), (layout.rows(), shape.hidden), "y or dy");
     }
@@ -166,7 +177,7 @@ fn walk(
         let steps: &Steps = steps;
         let lists = [&steps.input[..], &steps.hidden[..], &steps.start[..]];
         let items = weights.get().items();
-        let parts = context.parts_for(rows * each).min(items);
+        let parts = context.parts_for(rows * each).min(items.max(1));
         context.run_parts(parts, &|part| {
             isa.run(WeightItems { pass: weights.get(), lists, items: share(items, part, parts) });
         })?;
@@ -197,7 +208,7 @@ fn after(layout: &Layout, direction: Direction, t: usize) -> Option<(usize, usiz
 fn list_step(layout: &Layout, shape: &RecurrentShape, t: usize, given: bool, steps: &mut Steps) {
     let (active, width) = (layout.active(t), record_width(shape));
     let (block, row) = if let Cell::Elman(_) = shape.cell {
-        (4 * LANES, width)
+        (VECTORS * LANES, width)
     } else {
         let row = width / shape.blocks().max(1);
         (active * row, row)
@@ -338,7 +349,8 @@ impl<'a> Pass<'a> {
         let hidden = stride(shape.hidden);
         let width = shape.blocks() * LANES;
         let state = self.sequences * LANES;
-        // SAFETY: offsets of steps of the layout lie inside buffers planned for it.
+        // SAFETY: offsets of steps of the layout lie inside buffers planned for it; where there
+        // is no cell state, its pointer is not moved.
         unsafe {
             let cells_of = |t: usize| {
                 let offset = if shape.has_cell_state() { layout.offset(t) * width } else { 0 };
@@ -399,17 +411,22 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Copies the gradients of initial states into batch order.
-fn keep_initial_gradients(layout: &Layout, shape: RecurrentShape, workspace: &mut Workspace) {
+/// Copies the gradients of initial states into batch order; zeros where none was given.
+fn keep_initial_gradients(call: &Forward<'_>, shape: RecurrentShape, workspace: &mut Workspace) {
+    let layout = call.layout;
     let (h, sequences) = (shape.hidden, layout.sequences());
     let Workspace { starting, carry, initial_gradients, .. } = workspace;
     let [hidden, cell] = initial_gradients;
-    let mut hidden = MatrixMut::new(hidden, sequences, h);
-    for (rank, &b) in layout.order().iter().enumerate() {
-        let from = &starting[rank * stride(h)..][..h];
-        hidden.row_mut(b as usize).copy_from_slice(from);
+    hidden.fill(0.0);
+    cell.fill(0.0);
+    if call.initial.hidden.is_some() {
+        let mut hidden = MatrixMut::new(hidden, sequences, h);
+        for (rank, &b) in layout.order().iter().enumerate() {
+            let from = &starting[rank * stride(h)..][..h];
+            hidden.row_mut(b as usize).copy_from_slice(from);
+        }
     }
-    if shape.has_cell_state() {
+    if call.initial.cell.is_some() {
         let mut cell = MatrixMut::new(cell, sequences, h);
         for (rank, &b) in layout.order().iter().enumerate() {
             for (block, to) in cell.row_mut(b as usize).chunks_mut(LANES).enumerate() {

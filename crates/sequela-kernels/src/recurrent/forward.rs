@@ -1,9 +1,9 @@
 //! The way forward: all steps of a batch.
 
 use super::cell::{BlocksAt, RowsAt, StepForward};
-use super::shape::{Cell, Direction, RecurrentShape, Reset, StatePart};
+use super::shape::{Cell, Direction, RecurrentShape, Reset};
 use super::stream;
-use super::workspace::{Keep, Workspace, gather_blocks, gather_rows, record_width};
+use super::workspace::{Keep, Walked, Workspace, gather_blocks, gather_rows, record_width};
 use crate::buffer::{LANES, Matrix, MatrixMut, stride};
 use crate::context::Shared;
 use crate::panel::Packing;
@@ -56,6 +56,7 @@ pub fn forward(
     check_call(&shape, &call);
     assert_eq!((y.rows(), y.width()), (layout.rows(), shape.hidden), "y");
     workspace.sequences = layout.sequences();
+    workspace.walked = None;
     let (order, h) = (layout.order(), shape.hidden);
     gather_rows(order, call.initial.hidden, &mut workspace.initial_hidden, stride(h));
     if shape.has_cell_state() {
@@ -83,6 +84,7 @@ pub fn forward(
             let values = values.min(gradient.len());
             gradient[..values].fill(0.0);
         }
+        workspace.walked = Some(Walked::new(layout, &call.initial));
     }
     Ok(())
 }
@@ -284,33 +286,30 @@ fn keep_final_states(
         Direction::Forward => (layout.lengths()[rank] as usize).checked_sub(1),
         Direction::Reverse => (layout.lengths()[rank] > 0).then_some(0),
     };
-    let h = shape.hidden;
+    let (h, sequences) = (shape.hidden, layout.sequences());
+    let Workspace { keep, initial_hidden, initial_cell, cells, final_states, .. } = workspace;
+    let [hidden, cell] = final_states;
+    let (mut hidden, initial) =
+        (MatrixMut::new(hidden, sequences, h), Matrix::new(initial_hidden, sequences, h));
     for (rank, &b) in layout.order().iter().enumerate() {
-        let from = last(rank).map_or_else(
-            || Matrix::new(&workspace.initial_hidden[rank * stride(h)..], 1, h).row(0).as_ptr(),
-            |t| y.row(layout.row(t, rank)).as_ptr(),
-        );
-        // SAFETY: `from` is a row of h values of another buffer, borrowed above.
-        let from = unsafe { std::slice::from_raw_parts(from, h) };
-        workspace.final_state_mut(StatePart::Hidden).row_mut(b as usize).copy_from_slice(from);
+        let from = last(rank).map_or(initial.row(rank), |t| y.row(layout.row(t, rank)));
+        hidden.row_mut(b as usize).copy_from_slice(from);
     }
     if !shape.has_cell_state() {
         return;
     }
+    let mut cell = MatrixMut::new(cell, sequences, h);
     for (rank, &b) in layout.order().iter().enumerate() {
-        let (offset, active) = match (workspace.keep, last(rank)) {
-            (Keep::Backward, Some(t)) => (workspace.cell_offset(layout, t), layout.active(t)),
-            _ => (0, layout.sequences()),
+        let (source, offset, active) = match (*keep, last(rank)) {
+            (Keep::Backward, Some(t)) => {
+                (&*cells, layout.offset(t) * shape.blocks() * LANES, layout.active(t))
+            }
+            (Keep::Backward, None) => (&*initial_cell, 0, sequences),
+            (Keep::Nothing, _) => (&*cells, 0, sequences),
         };
-        let initial = workspace.keep == Keep::Backward && last(rank).is_none();
-        for block in 0..shape.blocks() {
-            let at = offset + (block * active + rank) * LANES;
-            let count = (h - block * LANES).min(LANES);
-            let mut values = [0.0; LANES];
-            let source = if initial { &workspace.initial_cell } else { &workspace.cells };
-            values.copy_from_slice(&source[at..at + LANES]);
-            let mut state = workspace.final_state_mut(StatePart::Cell);
-            state.row_mut(b as usize)[block * LANES..][..count].copy_from_slice(&values[..count]);
+        for (block, to) in cell.row_mut(b as usize).chunks_mut(LANES).enumerate() {
+            let from = &source[offset + (block * active + rank) * LANES..];
+            to.copy_from_slice(&from[..to.len()]);
         }
     }
 }

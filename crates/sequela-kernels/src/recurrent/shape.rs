@@ -16,7 +16,7 @@ pub enum Reset {
 /// The recurrence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cell {
-    /// h = f(W x + U h + b) (Elman 1990); f is identity, tanh, ReLU or sigmoid.
+    /// h = f(W x + U h + b) (Elman 1990).
     Elman(Activation),
     /// Hochreiter & Schmidhuber 1997 with a forget gate (Gers et al. 2000), gates i, f, g, o.
     Lstm,
@@ -43,6 +43,25 @@ pub enum StatePart {
 }
 
 /// One recurrent layer in one direction.
+///
+/// Parameters live in one packed buffer, weights and biases together, in the order that kernels
+/// read; gradients and moments have the same form. Its padding is 0 and gets gradient 0.
+///
+/// # Example
+/// ```
+/// use sequela_kernels::recurrent::{Cell, Direction, RecurrentShape, Weights};
+/// let shape = RecurrentShape {
+///     cell: Cell::Lstm, direction: Direction::Forward, inputs: 2, hidden: 1,
+/// };
+/// let mut packed = vec![0.0; shape.packed_len()];
+/// shape.pack(
+///     &Weights {
+///         weight_ih: &[0.5; 8], weight_hh: &[0.25; 4], bias_ih: &[1.0; 4], bias_hh: &[2.0; 4],
+///     },
+///     &mut packed,
+/// );
+/// assert_eq!(packed.iter().filter(|v| **v == 3.0).count(), 4); // one bias for each gate
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RecurrentShape {
     /// The recurrence.
@@ -105,7 +124,7 @@ impl RecurrentShape {
     }
 
     pub(crate) fn packing(&self) -> Packing {
-        let rows = self.inputs + self.hidden;
+        let rows = self.inputs.saturating_add(self.hidden);
         match self.cell {
             Cell::Elman(_) => Packing::plain(rows, self.hidden),
             Cell::Lstm => Packing::gates(rows, self.hidden, 4, 4),
@@ -119,12 +138,18 @@ impl RecurrentShape {
         self.hidden.div_ceil(LANES)
     }
 
-    /// Length of the packed weights and biases.
+    /// Length of the packed weights and biases: a multiple of 16, 0 without units.
+    ///
+    /// # Panics
+    /// If no memory could hold them.
     pub fn packed_len(&self) -> usize {
         self.packing().length()
     }
 
     /// Length of the transposed weights: those of h, then those of x.
+    ///
+    /// # Panics
+    /// If no memory could hold them.
     pub fn transposed_len(&self) -> usize {
         let packing = self.packing();
         packing.transposed_length(self.hidden) + packing.transposed_length(self.inputs)
@@ -179,7 +204,7 @@ impl RecurrentShape {
     /// Packs weights; the two biases are added where one bias is trained.
     ///
     /// # Panics
-    /// If a slice has another length than its shape says.
+    /// If a slice has another length than its shape says, or `packed` is too short.
     pub fn pack(&self, weights: &Weights<'_>, packed: &mut [f32]) {
         let rows = self.gates() * self.hidden;
         assert_eq!(weights.weight_ih.len(), rows * self.inputs, "weight_ih");
@@ -197,7 +222,7 @@ impl RecurrentShape {
     /// The reverse of [`RecurrentShape::pack`]: a bias that is trained once goes to `bias_ih`.
     ///
     /// # Panics
-    /// If a slice has another length than its shape says.
+    /// If a slice has another length than its shape says, or `packed` is too short.
     pub fn unpack(&self, packed: &[f32], weights: &mut WeightsMut<'_>) {
         let rows = self.gates() * self.hidden;
         assert_eq!(weights.weight_ih.len(), rows * self.inputs, "weight_ih");

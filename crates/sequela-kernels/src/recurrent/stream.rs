@@ -5,15 +5,36 @@ use super::elman::Elman;
 use super::gru::Gru;
 use super::gru_before::{GruBefore, SecondProduct};
 use super::lstm::Lstm;
-use super::shape::{Cell, RecurrentShape, Reset};
+use super::shape::{Cell, Direction, RecurrentShape, Reset};
 use super::workspace::record_width;
-use crate::buffer::{Buffer, LANES, Matrix, MatrixMut, stride};
+use crate::buffer::{Buffer, LANES, Matrix, MatrixMut, stride, values};
 use crate::context::{Shared, share};
 use crate::tile::Left;
 use crate::{Context, Error, Isa};
 use std::ops::Range;
 
 /// The state of a layer between two steps, for B sequences.
+///
+/// # Example
+/// ```
+/// use sequela_kernels::recurrent::{Cell, Direction, RecurrentShape, State, Weights, step};
+/// use sequela_kernels::{Buffer, Context, Matrix, activation::Activation, stride};
+/// let cell = Cell::Elman(Activation::Identity);
+/// let shape = RecurrentShape { cell, direction: Direction::Forward, inputs: 1, hidden: 1 };
+/// let (one, zero) = ([1.0], [0.0]);
+/// let plain = Weights { weight_ih: &one, weight_hh: &one, bias_ih: &zero, bias_hh: &zero };
+/// let mut weights = vec![0.0; shape.packed_len()];
+/// shape.pack(&plain, &mut weights);
+/// let mut x = Buffer::new(stride(1));
+/// x[0] = 2.0;
+/// let mut context = Context::new(1)?;
+/// let mut state = State::new(shape, 1);
+/// for sum in [2.0, 4.0, 6.0] {
+///     step(&mut context, shape, Matrix::new(&x, 1, 1), &weights, &mut state)?;
+///     assert_eq!(state.hidden().row(0), [sum]);
+/// }
+/// # Ok::<(), sequela_kernels::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct State {
     shape: RecurrentShape,
@@ -28,17 +49,20 @@ pub struct State {
 
 impl State {
     /// The zero state of `sequences` sequences.
+    ///
+    /// # Panics
+    /// If no memory could hold it.
     pub fn new(shape: RecurrentShape, sequences: usize) -> Self {
-        let matrix = || Buffer::new(sequences * stride(shape.hidden));
-        let cells = sequences * shape.blocks() * LANES;
-        let before = usize::from(shape.cell == Cell::Gru(Reset::BeforeProduct));
+        let matrix = || Buffer::new(values(sequences, stride(shape.hidden)));
+        let cells = values(sequences, shape.blocks() * LANES);
+        let before = if shape.cell == Cell::Gru(Reset::BeforeProduct) { sequences } else { 0 };
         Self {
             shape,
             sequences,
             hidden: [matrix(), matrix()],
             cell: Buffer::new(if shape.has_cell_state() { cells } else { 0 }),
-            record: Buffer::new(before * sequences * record_width(&shape)),
-            reset: Buffer::new(before * sequences * stride(shape.hidden)),
+            record: Buffer::new(values(before, record_width(&shape))),
+            reset: Buffer::new(values(before, stride(shape.hidden))),
         }
     }
 
@@ -48,11 +72,14 @@ impl State {
     }
 
     /// c of sequence `b`, unit `u`.
+    ///
+    /// # Panics
+    /// If there is no such sequence or unit, or the recurrence has no c.
     pub fn cell(&self, b: usize, u: usize) -> f32 {
         self.cell[self.cell_place(b, u)]
     }
 
-    /// Sets h, `(B, H)`, and c where there is one.
+    /// Sets h and c, `(B, H)`; c of an LSTM becomes zero where none is given.
     ///
     /// # Panics
     /// If shapes disagree, or `cell` is given for a recurrence without one.
@@ -63,6 +90,7 @@ impl State {
         for b in 0..shape.0 {
             to.row_mut(b).copy_from_slice(hidden.row(b));
         }
+        self.cell.fill(0.0);
         if let Some(cell) = cell {
             assert!(self.shape.has_cell_state(), "only an LSTM has a cell state");
             assert_eq!((cell.rows(), cell.width()), shape, "cell state");
@@ -76,6 +104,9 @@ impl State {
     }
 
     /// Sets the state of sequence `b` to zero.
+    ///
+    /// # Panics
+    /// If there is no sequence `b`.
     pub fn reset(&mut self, b: usize) {
         MatrixMut::new(&mut self.hidden[0], self.sequences, self.shape.hidden).row_mut(b).fill(0.0);
         if self.shape.has_cell_state() {
@@ -87,6 +118,7 @@ impl State {
     }
 
     fn cell_place(&self, b: usize, u: usize) -> usize {
+        assert!(b < self.sequences && u < self.shape.hidden, "no unit {u} of sequence {b}");
         (u / LANES * self.sequences + b) * LANES + u % LANES
     }
 }
@@ -109,6 +141,7 @@ pub fn step(
     state: &mut State,
 ) -> Result<(), Error> {
     assert_eq!(state.shape, shape, "the state is of another shape");
+    assert_eq!(shape.direction, Direction::Forward, "a stream has no end to start from");
     assert_eq!((x.rows(), x.width()), (state.sequences, shape.inputs), "x");
     assert!(weights.len() >= shape.packed_len(), "packed weights");
     let rows = state.sequences;

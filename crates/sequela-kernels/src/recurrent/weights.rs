@@ -1,7 +1,7 @@
 //! Weight gradients of a recurrent layer: sums of outer products, cut by panel and weight row.
 
 use super::backward::Backward;
-use super::shape::{Cell, RecurrentShape, Reset};
+use super::shape::{Cell, Reset};
 use super::workspace::{Workspace, record_width};
 use crate::buffer::{LANES, stride};
 use crate::outer::{Outer, OuterStep, column_sums};
@@ -26,12 +26,15 @@ pub(super) struct WeightPass {
 }
 
 impl WeightPass {
+    /// `record` is the pointer that gates are written through: a second one from the buffer
+    /// would make the first invalid.
     pub(super) fn new(
-        shape: RecurrentShape,
         call: &Backward<'_>,
-        workspace: &mut Workspace,
+        workspace: &Workspace,
+        record: *mut f32,
         gradient: &mut [f32],
     ) -> Self {
+        let shape = workspace.shape;
         let hidden = stride(shape.hidden);
         let row = match shape.cell {
             Cell::Elman(_) => record_width(&shape),
@@ -45,8 +48,7 @@ impl WeightPass {
             y: (call.y.data().as_ptr(), hidden),
             initial: (workspace.initial_hidden.as_ptr(), hidden),
             reset: (workspace.reset.as_ptr(), hidden),
-            // From the pointer that the gates are written through: one pointer per buffer.
-            record: (workspace.record.as_mut_ptr().cast_const(), row),
+            record: (record.cast_const(), row),
             gradient: gradient.as_mut_ptr(),
         }
     }

@@ -1,7 +1,8 @@
 //! What a layer remembers between forward and backward.
 
+use super::forward::Initial;
 use super::shape::{Cell, RecurrentShape, Reset, StatePart};
-use crate::buffer::{Buffer, LANES, Matrix, MatrixMut, stride};
+use crate::buffer::{Buffer, LANES, Matrix, MatrixMut, stride, values};
 use crate::outer::OuterStep;
 use sequela_core::Layout;
 
@@ -35,6 +36,8 @@ pub struct Workspace {
     pub(super) keep: Keep,
     /// Sequences of the batch in work.
     pub(super) sequences: usize,
+    /// The batch whose gates are there to go back through.
+    pub(super) walked: Option<Walked>,
     /// Gates, overwritten by their gradients.
     pub(super) record: Buffer,
     /// r h of a GRU whose reset comes before the product, row by row.
@@ -50,7 +53,7 @@ pub struct Workspace {
     pub(super) ending: Buffer,
     /// Gradients of the initial h in rank order.
     pub(super) starting: Buffer,
-    final_states: [Buffer; 2],
+    pub(super) final_states: [Buffer; 2],
     pub(super) final_gradients: [Buffer; 2],
     pub(super) initial_gradients: [Buffer; 2],
     pub(super) input_steps: Vec<OuterStep>,
@@ -58,16 +61,43 @@ pub struct Workspace {
     pub(super) start_steps: Vec<OuterStep>,
 }
 
+/// What tells one batch from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Walked {
+    sequences: usize,
+    rows: usize,
+    steps: usize,
+    /// Whether h and c before the first step were given.
+    given: [bool; 2],
+}
+
+impl Walked {
+    pub(super) fn new(layout: &Layout, initial: &Initial<'_>) -> Self {
+        Self {
+            sequences: layout.sequences(),
+            rows: layout.rows(),
+            steps: layout.steps(),
+            given: [initial.hidden.is_some(), initial.cell.is_some()],
+        }
+    }
+}
+
 /// Rows whose gate gradients are summed into the weight gradients while they are in cache.
 pub(super) const CHUNK_ROWS: usize = 256;
 
 impl Workspace {
     /// Memory for batches of up to `capacity`.
+    ///
+    /// **Cost** with [`Keep::Backward`], 4 bytes times the rows times 4 H (LSTM: 5 H, Elman: H),
+    /// H rounded up to 16; with [`Keep::Nothing`], a few values of each sequence and unit.
+    ///
+    /// # Panics
+    /// If no memory could hold it.
     pub fn new(shape: RecurrentShape, capacity: Capacity, keep: Keep) -> Self {
         let (rows, sequences) = (capacity.rows, capacity.sequences);
         let width = shape.blocks() * LANES;
-        let states = sequences * width;
-        let matrix = sequences * stride(shape.hidden);
+        let states = values(sequences, width);
+        let matrix = values(sequences, stride(shape.hidden));
         let backward = usize::from(keep == Keep::Backward);
         let before = shape.cell == Cell::Gru(Reset::BeforeProduct);
         let cell = usize::from(shape.has_cell_state());
@@ -77,18 +107,23 @@ impl Workspace {
             capacity,
             keep,
             sequences: 0,
+            walked: None,
             record: Buffer::new(match (keep, before) {
-                (Keep::Backward, _) => rows * record_width(&shape),
+                (Keep::Backward, _) => values(rows, record_width(&shape)),
                 // The gates of one step pass from the first product to the second.
-                (Keep::Nothing, true) => sequences * record_width(&shape),
+                (Keep::Nothing, true) => values(sequences, record_width(&shape)),
                 (Keep::Nothing, false) => 0,
             }),
             reset: Buffer::new(match (keep, before) {
-                (Keep::Backward, true) => rows * stride(shape.hidden),
+                (Keep::Backward, true) => values(rows, stride(shape.hidden)),
                 (Keep::Nothing, true) => matrix,
                 (_, false) => 0,
             }),
-            cells: Buffer::new(cell * if keep == Keep::Backward { rows * width } else { states }),
+            cells: Buffer::new(match (shape.has_cell_state(), keep) {
+                (false, _) => 0,
+                (true, Keep::Backward) => values(rows, width),
+                (true, Keep::Nothing) => states,
+            }),
             carry: Buffer::new(backward * states),
             initial_hidden: Buffer::new(matrix),
             initial_cell: Buffer::new(cell * states),
@@ -122,25 +157,34 @@ impl Workspace {
             &self.ending,
             &self.starting,
         ];
-        let values: usize = pairs.iter().flat_map(|pair| pair.iter()).map(|b| b.len()).sum();
-        4 * (values + single.iter().map(|b| b.len()).sum::<usize>())
+        let pairs: usize = pairs.iter().flat_map(|pair| pair.iter()).map(|b| b.len()).sum();
+        4 * (pairs + single.iter().map(|b| b.len()).sum::<usize>())
     }
 
     /// The state after each sequence's last step in walking order, `(B, H)` in batch order; for
     /// an empty sequence the initial state.
+    ///
+    /// # Panics
+    /// If `part` is the cell state and the recurrence has none.
     pub fn final_state(&self, part: StatePart) -> Matrix<'_> {
         Matrix::new(&self.final_states[index(part)], self.sequences, self.shape.hidden)
     }
 
     /// The gradient that arrives at the final state, `(B, H)` in batch order. Zeroed by
     /// [`super::forward`]; to be filled before [`super::backward`].
+    ///
+    /// # Panics
+    /// If the workspace keeps nothing, or `part` is the cell state and the recurrence has none.
     pub fn final_gradient_mut(&mut self, part: StatePart) -> MatrixMut<'_> {
         let gradient = &mut self.final_gradients[index(part)];
         MatrixMut::new(gradient, self.sequences, self.shape.hidden)
     }
 
-    /// The gradient of the initial state, `(B, H)` in batch order, after [`super::backward`] of
-    /// a call that was given one.
+    /// The gradient of the initial state, `(B, H)` in batch order, after [`super::backward`];
+    /// zeros for a part of the state that was not given.
+    ///
+    /// # Panics
+    /// If the workspace keeps nothing, or `part` is the cell state and the recurrence has none.
     pub fn initial_gradient(&self, part: StatePart) -> Matrix<'_> {
         Matrix::new(&self.initial_gradients[index(part)], self.sequences, self.shape.hidden)
     }
@@ -155,19 +199,9 @@ impl Workspace {
             self.capacity
         );
     }
-
-    pub(super) fn final_state_mut(&mut self, part: StatePart) -> MatrixMut<'_> {
-        let state = &mut self.final_states[index(part)];
-        MatrixMut::new(state, self.sequences, self.shape.hidden)
-    }
-
-    /// Offset of the cell states of step `t`.
-    pub(super) fn cell_offset(&self, layout: &Layout, t: usize) -> usize {
-        layout.offset(t) * self.shape.blocks() * LANES
-    }
 }
 
-pub(super) fn index(part: StatePart) -> usize {
+fn index(part: StatePart) -> usize {
     match part {
         StatePart::Hidden => 0,
         StatePart::Cell => 1,

@@ -72,7 +72,7 @@ impl Dump {
 
 /// Packs batch-first padded `(B, T, width)` values.
 pub fn pack_steps(layout: &Layout, values: &[f32], width: usize) -> Buffer {
-    let steps = values.len() / width / layout.sequences().max(1);
+    let steps = values.len().checked_div(width * layout.sequences()).unwrap_or(0);
     let mut packed = Buffer::new(layout.rows() * stride(width));
     let mut matrix = MatrixMut::new(&mut packed, layout.rows(), width);
     for t in 0..layout.steps() {
@@ -100,7 +100,7 @@ pub fn unpack_steps(layout: &Layout, packed: &[f32], width: usize, steps: usize)
 }
 
 pub fn pack_rows(values: &[f32], width: usize) -> Buffer {
-    let rows = values.len() / width;
+    let rows = values.len().checked_div(width).unwrap_or(0);
     let mut packed = Buffer::new(rows * stride(width));
     let mut matrix = MatrixMut::new(&mut packed, rows, width);
     for r in 0..rows {
