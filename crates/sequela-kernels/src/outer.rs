@@ -2,7 +2,7 @@
 
 use crate::buffer::LANES;
 use crate::simd::Simd;
-use crate::tile::{Sums, next_rows, outer};
+use crate::tile::{RowTile, Sums, outer, over_rows};
 use std::ops::Range;
 
 /// Adds the sums of `vectors` vectors over rows to `out`, rows in order.
@@ -107,44 +107,36 @@ impl Outer<'_> {
     /// As [`Outer::accumulate`].
     #[inline(always)]
     pub(crate) unsafe fn vectors<S: Simd, const NV: usize>(&self, s: S, rows: Range<usize>) {
-        let mut k = rows.start;
-        while k < rows.end {
-            let count = next_rows(rows.end - k, S::TILE_ROWS);
-            // SAFETY: weight rows k..k + count lie inside `rows`.
-            unsafe {
-                match count {
-                    1 => self.tile::<S, 1, NV>(s, k),
-                    2 => self.tile::<S, 2, NV>(s, k),
-                    3 => self.tile::<S, 3, NV>(s, k),
-                    4 => self.tile::<S, 4, NV>(s, k),
-                    5 => self.tile::<S, 5, NV>(s, k),
-                    _ => self.tile::<S, 6, NV>(s, k),
-                }
-            }
-            k += count;
-        }
+        // SAFETY: as the caller vouches.
+        unsafe { over_rows(s, &OuterTile::<NV>(self), rows) }
     }
+}
 
+/// `NV` vectors of an outer product.
+struct OuterTile<'a, const NV: usize>(&'a Outer<'a>);
+
+impl<S: Simd, const NV: usize> RowTile<S> for OuterTile<'_, NV> {
     #[inline(always)]
-    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, s: S, k: usize) {
+    unsafe fn tile<const MR: usize>(&self, s: S, k: usize) {
+        let job = self.0;
         // SAFETY: MR weight rows from k on lie inside the panel and the columns of every run.
         unsafe {
-            let out = self.out.add(k * self.out_row);
+            let out = job.out.add(k * job.out_row);
             let mut sums: Sums<S, MR, NV> = [[s.splat(0.0); NV]; MR];
             for j in 0..MR {
                 for v in 0..NV {
-                    sums[j][v] = s.load(out.add(j * self.out_row + v * LANES));
+                    sums[j][v] = s.load(out.add(j * job.out_row + v * LANES));
                 }
             }
-            for step in self.steps {
-                let left = self.left.0.add(step.left * self.left.1 + k);
-                let gradient = self.gradient.0.add(step.gradient + self.panel * step.block);
-                let left = (left, self.left.1);
-                outer(s, &mut sums, left, (gradient, self.gradient.1), step.rows);
+            for step in job.steps {
+                let left = job.left.0.add(step.left * job.left.1 + k);
+                let gradient = job.gradient.0.add(step.gradient + job.panel * step.block);
+                let left = (left, job.left.1);
+                outer(s, &mut sums, left, (gradient, job.gradient.1), step.rows);
             }
             for j in 0..MR {
                 for v in 0..NV {
-                    s.store(out.add(j * self.out_row + v * LANES), sums[j][v]);
+                    s.store(out.add(j * job.out_row + v * LANES), sums[j][v]);
                 }
             }
         }

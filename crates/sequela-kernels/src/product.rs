@@ -4,7 +4,7 @@ use crate::buffer::{LANES, Write};
 use crate::context::{Shared, share};
 use crate::panel::{Packing, Transposed, VECTORS};
 use crate::simd::{Kernel, Simd, flush};
-use crate::tile::{At, Left, Right, Sums, next_rows, product};
+use crate::tile::{Left, Right, RowTile, Sums, over_rows, product};
 use crate::{Context, Error};
 use std::ops::Range;
 
@@ -40,17 +40,27 @@ impl Product {
             isa.run(ProductRows { job: job.get(), rows });
         })
     }
+}
 
+/// One panel of a product, `NV` vectors wide.
+struct ProductTile<'a, const NV: usize> {
+    job: &'a Product,
+    panel: usize,
+    part: usize,
+}
+
+impl<S: Simd, const NV: usize> RowTile<S> for ProductTile<'_, NV> {
     #[inline(always)]
-    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, s: S, at: At) {
-        // SAFETY: the constructor checked the extents for all rows and panels; `at` names a tile
-        // inside them, which no other thread writes.
+    unsafe fn tile<const MR: usize>(&self, s: S, row: usize) {
+        let job = self.job;
+        // SAFETY: the job's constructor checked the extents for all rows and panels; the tile
+        // lies inside them, and no other thread writes it.
         unsafe {
             let mut sums: Sums<S, MR, NV> = [[s.splat(0.0); NV]; MR];
-            let lane = at.part * S::WIDTH;
-            let weights = match self.panels {
+            let lane = self.part * S::WIDTH;
+            let weights = match job.panels {
                 Panels::Packed(packing) => {
-                    let panel = self.weights.add(packing.offset(at.panel) + lane);
+                    let panel = job.weights.add(packing.offset(self.panel) + lane);
                     for v in 0..NV {
                         let bias = s.load(panel.add(v * LANES));
                         for r in 0..MR {
@@ -60,22 +70,17 @@ impl Product {
                     panel.add(NV * LANES)
                 }
                 Panels::Transposed(transposed) => {
-                    self.weights.add(transposed.offset(at.panel) + lane)
+                    job.weights.add(transposed.offset(self.panel) + lane)
                 }
             };
-            product(
-                s,
-                &mut sums,
-                &self.left,
-                at.row,
-                Right::dense(weights, NV * LANES, self.left.length),
-            );
+            let right = Right::dense(weights, NV * LANES, job.left.length);
+            product(s, &mut sums, &job.left, row, right);
             for r in 0..MR {
                 for v in 0..NV {
-                    let column = (at.panel * VECTORS + v) * LANES + lane;
-                    let out = self.out.add((at.row + r) * self.out_row + column);
+                    let column = (self.panel * VECTORS + v) * LANES + lane;
+                    let out = job.out.add((row + r) * job.out_row + column);
                     let mut value = sums[r][v];
-                    if self.write == Write::Accumulate {
+                    if job.write == Write::Accumulate {
                         value = s.add(s.load(out), value);
                     }
                     s.store(out, flush(s, value));
@@ -105,37 +110,17 @@ impl Kernel for ProductRows<'_> {
                 Panels::Transposed(transposed) => transposed.vectors(panel),
             };
             for part in 0..LANES / S::WIDTH {
-                let mut row = rows.start;
-                while row < rows.end {
-                    let count = next_rows(rows.end - row, S::TILE_ROWS);
-                    let at = At { panel, part, row };
-                    // SAFETY: the rows and the panel lie inside the job.
-                    unsafe {
-                        match vectors {
-                            1 => product_rows::<S, 1>(s, job, count, at),
-                            2 => product_rows::<S, 2>(s, job, count, at),
-                            3 => product_rows::<S, 3>(s, job, count, at),
-                            _ => product_rows::<S, 4>(s, job, count, at),
-                        }
+                let rows = rows.clone();
+                // SAFETY: the rows and the panel lie inside the job.
+                unsafe {
+                    match vectors {
+                        1 => over_rows(s, &ProductTile::<1> { job, panel, part }, rows),
+                        2 => over_rows(s, &ProductTile::<2> { job, panel, part }, rows),
+                        3 => over_rows(s, &ProductTile::<3> { job, panel, part }, rows),
+                        _ => over_rows(s, &ProductTile::<4> { job, panel, part }, rows),
                     }
-                    row += count;
                 }
             }
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn product_rows<S: Simd, const NV: usize>(s: S, job: &Product, count: usize, at: At) {
-    // SAFETY: as the caller vouches.
-    unsafe {
-        match count {
-            1 => job.tile::<S, 1, NV>(s, at),
-            2 => job.tile::<S, 2, NV>(s, at),
-            3 => job.tile::<S, 3, NV>(s, at),
-            4 => job.tile::<S, 4, NV>(s, at),
-            5 => job.tile::<S, 5, NV>(s, at),
-            _ => job.tile::<S, 6, NV>(s, at),
         }
     }
 }

@@ -9,6 +9,7 @@
 use crate::buffer::LANES;
 use crate::simd::Simd;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// A left operand: rows `row` apart, each of `count` runs of `length` values, `step` apart.
 #[derive(Clone, Copy)]
@@ -247,8 +248,34 @@ pub(crate) fn spill<S: Simd, const MR: usize, const NV: usize>(
     p
 }
 
-/// Rows of the next tile where `rest` rows are left: equal parts of at most `most`.
+/// A piece of work on a number of rows that is known beforehand.
+pub(crate) trait RowTile<S: Simd> {
+    /// # Safety
+    /// Rows `row..row + MR` must lie inside the work, and belong to this thread.
+    unsafe fn tile<const MR: usize>(&self, s: S, row: usize);
+}
+
+/// Cuts `rows` into nearly equal tiles of at most `S::TILE_ROWS` rows.
+///
+/// # Safety
+/// As [`RowTile::tile`], for all of `rows`.
 #[inline(always)]
-pub(crate) fn next_rows(rest: usize, most: usize) -> usize {
-    rest.div_ceil(rest.div_ceil(most))
+pub(crate) unsafe fn over_rows<S: Simd, T: RowTile<S>>(s: S, tile: &T, rows: Range<usize>) {
+    let mut row = rows.start;
+    while row < rows.end {
+        let rest = rows.end - row;
+        let count = rest.div_ceil(rest.div_ceil(S::TILE_ROWS));
+        // SAFETY: rows row..row + count lie inside `rows`, for which the caller vouches.
+        unsafe {
+            match count {
+                1 => tile.tile::<1>(s, row),
+                2 => tile.tile::<2>(s, row),
+                3 => tile.tile::<3>(s, row),
+                4 => tile.tile::<4>(s, row),
+                5 => tile.tile::<5>(s, row),
+                _ => tile.tile::<6>(s, row),
+            }
+        }
+        row += count;
+    }
 }

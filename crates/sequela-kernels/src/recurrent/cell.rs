@@ -1,9 +1,9 @@
 //! What a cell is to the drivers: how one tile goes forward and back.
 
 use crate::buffer::LANES;
-use crate::panel::{Packing, Transposed};
+use crate::panel::{Packing, Transposed, VECTORS};
 use crate::simd::{Kernel, Simd};
-use crate::tile::{At, Left, Sums, next_rows};
+use crate::tile::{At, Left, RowTile, Sums, over_rows};
 use std::ops::Range;
 
 /// A matrix of one step: row `r` at `p + r * row`.
@@ -101,7 +101,7 @@ impl StepBackward {
         for source in [self.dy, self.ending].into_iter().flatten() {
             for r in 0..MR {
                 for v in 0..NV {
-                    let column = (at.panel * 4 + v) * LANES + at.part * S::WIDTH;
+                    let column = (at.panel * VECTORS + v) * LANES + at.part * S::WIDTH;
                     // SAFETY: the tile's rows and columns lie inside the matrix.
                     unsafe {
                         let p = source.p.add((at.row + r) * source.row + column);
@@ -160,25 +160,27 @@ impl<C: CellTiles> Kernel for ForwardRows<'_, C> {
         let Self { cell, step, rows } = self;
         for panel in 0..step.packing.panels {
             for part in 0..LANES / S::WIDTH {
-                let mut row = rows.start;
-                while row < rows.end {
-                    let count = next_rows(rows.end - row, S::TILE_ROWS);
-                    let at = At { panel, part, row };
-                    // SAFETY: whoever made the step vouches for these rows and panels.
-                    unsafe {
-                        match count {
-                            1 => cell.forward::<S, 1>(s, step, at),
-                            2 => cell.forward::<S, 2>(s, step, at),
-                            3 => cell.forward::<S, 3>(s, step, at),
-                            4 => cell.forward::<S, 4>(s, step, at),
-                            5 => cell.forward::<S, 5>(s, step, at),
-                            _ => cell.forward::<S, 6>(s, step, at),
-                        }
-                    }
-                    row += count;
-                }
+                let tile = ForwardTile { cell, step, panel, part };
+                // SAFETY: whoever made the step vouches for these rows and panels.
+                unsafe { over_rows(s, &tile, rows.clone()) }
             }
         }
+    }
+}
+
+struct ForwardTile<'a, C> {
+    cell: C,
+    step: &'a StepForward,
+    panel: usize,
+    part: usize,
+}
+
+impl<S: Simd, C: CellTiles> RowTile<S> for ForwardTile<'_, C> {
+    #[inline(always)]
+    unsafe fn tile<const MR: usize>(&self, s: S, row: usize) {
+        let at = At { panel: self.panel, part: self.part, row };
+        // SAFETY: as the caller vouches.
+        unsafe { self.cell.forward::<S, MR>(s, self.step, at) }
     }
 }
 
@@ -194,48 +196,35 @@ impl<C: CellTiles> Kernel for BackwardRows<C> {
     fn run<S: Simd>(self, s: S) {
         let Self { cell, step, rows } = self;
         for panel in 0..step.geometry.panels() {
-            let vectors = step.geometry.vectors(panel);
             for part in 0..LANES / S::WIDTH {
-                let mut row = rows.start;
-                while row < rows.end {
-                    let count = next_rows(rows.end - row, S::TILE_ROWS);
-                    let at = At { panel, part, row };
-                    // SAFETY: whoever made the step vouches for these rows and panels.
-                    unsafe {
-                        match vectors {
-                            1 => backward_rows::<S, C, 1>(s, cell, &step, count, at),
-                            2 => backward_rows::<S, C, 2>(s, cell, &step, count, at),
-                            3 => backward_rows::<S, C, 3>(s, cell, &step, count, at),
-                            _ => backward_rows::<S, C, 4>(s, cell, &step, count, at),
-                        }
+                let (step, rows) = (&step, rows.clone());
+                // SAFETY: whoever made the step vouches for these rows and panels.
+                unsafe {
+                    match step.geometry.vectors(panel) {
+                        1 => over_rows(s, &BackwardTile::<C, 1> { cell, step, panel, part }, rows),
+                        2 => over_rows(s, &BackwardTile::<C, 2> { cell, step, panel, part }, rows),
+                        3 => over_rows(s, &BackwardTile::<C, 3> { cell, step, panel, part }, rows),
+                        _ => over_rows(s, &BackwardTile::<C, 4> { cell, step, panel, part }, rows),
                     }
-                    row += count;
                 }
             }
         }
     }
 }
 
-/// # Safety
-/// As [`CellTiles::backward`].
-#[inline(always)]
-unsafe fn backward_rows<S: Simd, C: CellTiles, const NV: usize>(
-    s: S,
+struct BackwardTile<'a, C, const NV: usize> {
     cell: C,
-    step: &StepBackward,
-    count: usize,
-    at: At,
-) {
-    // SAFETY: as the caller vouches.
-    unsafe {
-        match count {
-            1 => cell.backward::<S, 1, NV>(s, step, at),
-            2 => cell.backward::<S, 2, NV>(s, step, at),
-            3 => cell.backward::<S, 3, NV>(s, step, at),
-            4 => cell.backward::<S, 4, NV>(s, step, at),
-            5 => cell.backward::<S, 5, NV>(s, step, at),
-            _ => cell.backward::<S, 6, NV>(s, step, at),
-        }
+    step: &'a StepBackward,
+    panel: usize,
+    part: usize,
+}
+
+impl<S: Simd, C: CellTiles, const NV: usize> RowTile<S> for BackwardTile<'_, C, NV> {
+    #[inline(always)]
+    unsafe fn tile<const MR: usize>(&self, s: S, row: usize) {
+        let at = At { panel: self.panel, part: self.part, row };
+        // SAFETY: as the caller vouches.
+        unsafe { self.cell.backward::<S, MR, NV>(s, self.step, at) }
     }
 }
 
@@ -281,7 +270,7 @@ impl<C: CellTiles> StateGradient<C> {
         unsafe {
             self.cell.through(s, &self.step, next, at, &mut sums);
             for v in 0..NV {
-                let block = at.panel * 4 + v;
+                let block = at.panel * VECTORS + v;
                 let lane = at.part * S::WIDTH;
                 let mut value = sums[0][v];
                 if C::CARRIES_HIDDEN {

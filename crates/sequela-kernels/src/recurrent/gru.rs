@@ -7,6 +7,7 @@
 use super::cell::{BlocksAt, CellTiles, StepBackward, StepForward};
 use crate::activation::{divide_pair, sigmoid_denominator, tanh};
 use crate::buffer::LANES;
+use crate::panel::VECTORS;
 use crate::simd::{Simd, flush};
 use crate::tile::{At, Left, Right, Scratch, Sums, product, product_at, spill};
 
@@ -105,7 +106,7 @@ impl CellTiles for Gru {
             let arrived = spill(s, &sums, &mut scratch);
             let one = s.splat(1.0);
             for v in 0..NV {
-                let block = at.panel * 4 + v;
+                let block = at.panel * VECTORS + v;
                 for r in 0..MR {
                     let row = at.row + r;
                     let record = &step.record;

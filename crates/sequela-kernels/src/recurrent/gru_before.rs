@@ -7,8 +7,9 @@
 use super::cell::{BlocksAt, CellTiles, StepBackward, StepForward};
 use crate::activation::{divide_pair, sigmoid_denominator, tanh};
 use crate::buffer::LANES;
+use crate::panel::VECTORS;
 use crate::simd::{Kernel, Simd, flush};
-use crate::tile::{At, Left, Right, Sums, next_rows, product};
+use crate::tile::{At, Left, Right, RowTile, Sums, over_rows, product};
 use std::ops::Range;
 
 /// Vectors of a weight row and of a record.
@@ -107,7 +108,7 @@ impl CellTiles for GruBefore {
             }
             let one = s.splat(1.0);
             for v in 0..NV {
-                let block = at.panel * 4 + v;
+                let block = at.panel * VECTORS + v;
                 for r in 0..MR {
                     let row = at.row + r;
                     let record = &step.record;
@@ -140,21 +141,26 @@ impl Kernel for SecondProduct<'_> {
     fn run<S: Simd>(self, s: S) {
         for panel in 0..self.step.packing.panels {
             for part in 0..LANES / S::WIDTH {
-                let mut row = self.rows.start;
-                while row < self.rows.end {
-                    let count = next_rows(self.rows.end - row, 2);
-                    let at = At { panel, part, row };
-                    // SAFETY: whoever made the step vouches for these rows and panels.
-                    unsafe {
-                        match count {
-                            1 => new_state::<S, 1>(s, self.step, at),
-                            _ => new_state::<S, 2>(s, self.step, at),
-                        }
-                    }
-                    row += count;
-                }
+                let tile = NewState { step: self.step, panel, part };
+                // SAFETY: whoever made the step vouches for these rows and panels.
+                unsafe { over_rows(s, &tile, self.rows.clone()) }
             }
         }
+    }
+}
+
+struct NewState<'a> {
+    step: &'a StepForward,
+    panel: usize,
+    part: usize,
+}
+
+impl<S: Simd> RowTile<S> for NewState<'_> {
+    #[inline(always)]
+    unsafe fn tile<const MR: usize>(&self, s: S, row: usize) {
+        let at = At { panel: self.panel, part: self.part, row };
+        // SAFETY: as the caller vouches.
+        unsafe { new_state::<S, MR>(s, self.step, at) }
     }
 }
 
@@ -216,7 +222,7 @@ impl Kernel for ResetGradient {
 #[inline(always)]
 unsafe fn reset_gradient<S: Simd>(s: S, step: &StepBackward, at: At) {
     let lane = at.part * S::WIDTH;
-    let (panel, vector) = (at.panel / 4, at.panel % 4);
+    let (panel, vector) = (at.panel / VECTORS, at.panel % VECTORS);
     // SAFETY: as the caller vouches.
     unsafe {
         let record = &step.record;
