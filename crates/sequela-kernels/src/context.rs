@@ -86,13 +86,14 @@ pub(crate) fn share(n: usize, part: usize, parts: usize) -> Range<usize> {
 
 /// A job whose pointers several threads may use: each writes its own part.
 pub(crate) struct Shared<T>(T);
-// SAFETY: the jobs of this crate write disjoint parts from different threads (owner computes),
-// and read only what no thread writes in the same run.
+// SAFETY: whoever made the value vouched for how threads use it.
 unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
-    /// Vouches that threads use the pointers of `job` on disjoint parts.
-    pub(crate) fn new(job: T) -> Self {
+    /// # Safety
+    /// Threads that share the value must write disjoint parts through its pointers (owner
+    /// computes), and read only what no thread writes in the same run.
+    pub(crate) unsafe fn new(job: T) -> Self {
         Self(job)
     }
 

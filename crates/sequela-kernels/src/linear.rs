@@ -202,7 +202,8 @@ pub fn weight_gradient(
     };
     let parts = context.parts_for(x.rows() * shape.inputs * shape.outputs);
     let (isa, items) = (context.isa, job.items());
-    let job = Shared::new(job);
+    // SAFETY: each part writes its own weight rows of the gradient; nothing else is written.
+    let job = unsafe { Shared::new(job) };
     context.run_parts(parts, &|part| {
         isa.run(WeightGradientItems { job: job.get(), items: share(items, part, parts) });
     })

@@ -160,7 +160,8 @@ fn spread(context: &mut Context, rule: Rule, w: &mut [f32], moments: [&mut [f32]
     assert!(n == g.len() && n.is_multiple_of(LANES), "weights {n}, gradient {}", g.len());
     assert!(m.len() == n, "first moment");
     assert!(v.len() == n || matches!(rule, Rule::Sgd(_)), "second moment");
-    let job = Shared::new((w.as_mut_ptr(), m.as_mut_ptr(), v.as_mut_ptr(), v.len()));
+    // SAFETY: each part uses its own range of the three buffers.
+    let job = unsafe { Shared::new((w.as_mut_ptr(), m.as_mut_ptr(), v.as_mut_ptr(), v.len())) };
     let parts = context.parts_for(32 * n);
     let isa = context.isa;
     // A worker's panic cannot happen: the kernel only computes.

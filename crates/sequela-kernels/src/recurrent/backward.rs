@@ -98,9 +98,12 @@ pub fn backward(
         hidden: std::mem::take(&mut workspace.hidden_steps),
         start: std::mem::take(&mut workspace.start_steps),
     };
-    let pass = Shared::new(Pass::new(shape, &call, workspace, dx.as_mut()));
+    // SAFETY: each part writes, and reads of what is written, the rows of its own ranks.
+    let pass = unsafe { Shared::new(Pass::new(shape, &call, workspace, dx.as_mut())) };
     let weights = (!gradient.is_empty())
-        .then(|| Shared::new(WeightPass::new(&call, workspace, pass.get().record, gradient)));
+        .then(|| WeightPass::new(&call, workspace, pass.get().record, gradient))
+        // SAFETY: each part writes its own weight rows, in runs that write no gates.
+        .map(|weights| unsafe { Shared::new(weights) });
     let result = walk(context, layout, &pass, weights.as_ref(), &mut steps);
     workspace.input_steps = steps.input;
     workspace.hidden_steps = steps.hidden;

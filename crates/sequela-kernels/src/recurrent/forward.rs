@@ -70,7 +70,8 @@ pub fn forward(
     let pass = Pass::new(shape, &call, workspace, y.data_mut());
     let work = layout.rows() * shape.gates() * h * (shape.inputs + h);
     let parts = context.parts_for(work).min(order.len().max(1));
-    let (isa, pass) = (context.isa, Shared::new(pass));
+    // SAFETY: each part writes, and reads of what is written, the rows of its own ranks.
+    let (isa, pass) = (context.isa, unsafe { Shared::new(pass) });
     context.run_parts(parts, &|part| {
         let rows = rows_of_part(layout, part, parts);
         // SAFETY: the pointers come from the borrows of this function, which checked their

@@ -152,7 +152,8 @@ pub fn step(
     if parts == 1 {
         run(isa, &shape, &step, 0..rows);
     } else {
-        let step = Shared::new(step);
+        // SAFETY: each part writes its own rows, and reads the state before the step.
+        let step = unsafe { Shared::new(step) };
         context.run_parts(parts, &|part| {
             run(isa, &shape, step.get(), share(rows, part, parts));
         })?;
