@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     clippy::float_cmp,
     reason = "a test compares bits and stops at the first thing that is wrong"
 )]
