@@ -11,7 +11,7 @@
 //! | [`linear`] | `y = x W^T + b` and its gradients |
 //! | [`activation`] | exp, tanh, sigmoid and kin |
 //! | [`optimiser`] | SGD, RMSprop, Adam, AdamW on packed weights; norms and clipping |
-//! | [`reference`] | the same mathematics, naive, in f64, differentiated by a tape |
+//! | [`mod@reference`] | the same mathematics, naive, in f64, differentiated by a tape |
 //!
 //! This is the only crate with `unsafe`. Layers of it, from the bottom: `isa` proves what the
 //! processor can do, `simd` is one vector type per instruction set, `tile` holds the two register

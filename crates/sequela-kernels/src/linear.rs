@@ -46,12 +46,18 @@ impl LinearShape {
         Packing::plain(self.inputs, self.outputs)
     }
 
-    /// Length of the packed weights and biases.
+    /// Length of the packed weights and biases, a multiple of 16.
+    ///
+    /// # Panics
+    /// If no memory could hold them.
     pub fn packed_len(&self) -> usize {
         self.packing().length()
     }
 
     /// Length of the transposed weights.
+    ///
+    /// # Panics
+    /// If no memory could hold them.
     pub fn transposed_len(&self) -> usize {
         self.packing().transposed_length(self.inputs)
     }
@@ -103,7 +109,10 @@ fn place(output: usize) -> (usize, usize) {
 
 /// Writes `x W^T + b` to `y`.
 ///
-/// **Shapes** x `(rows, K)`, y `(rows, N)`. **Cost** rows K N multiplications.
+/// Values nearer to 0 than 1e-30 become 0.
+///
+/// **Shapes** x `(rows, K)`, y `(rows, N)`. **Determinism** bitwise. **Cost** rows K N
+/// multiplications, no allocation.
 ///
 /// # Errors
 /// [`Error::Panicked`] where a worker broke.
@@ -132,8 +141,10 @@ pub fn forward(
     job.spread(context, x.rows(), shape.inputs * shape.outputs)
 }
 
-/// Writes the transpose of the weights: to be called before [`input_gradient`], after weights
-/// have changed.
+/// Writes the transpose of the weights, biases left out: to be called before [`input_gradient`],
+/// after weights have changed.
+///
+/// **Shapes** packed [`LinearShape::packed_len`], transposed [`LinearShape::transposed_len`].
 ///
 /// # Panics
 /// If a slice is too short.
@@ -143,7 +154,8 @@ pub fn transpose(context: &Context, shape: LinearShape, packed: &[f32], transpos
 
 /// Writes `dy W` to `dx`, or adds it.
 ///
-/// **Shapes** dy `(rows, N)`, dx `(rows, K)`.
+/// **Shapes** dy `(rows, N)`, dx `(rows, K)`. **Determinism** bitwise. **Cost** rows K N
+/// multiplications, no allocation.
 ///
 /// # Errors
 /// [`Error::Panicked`] where a worker broke.
@@ -174,7 +186,11 @@ pub fn input_gradient(
 
 /// Adds `dy^T x` and the sums of dy to `gradient`, in the packed form.
 ///
-/// Each number is summed over the rows in order, by one thread.
+/// Each number is summed over the rows in order, by one thread. Padding of dy must be 0, else the
+/// padding of the weights gets a gradient.
+///
+/// **Shapes** x `(rows, K)`, dy `(rows, N)`. **Determinism** bitwise. **Cost** rows K N
+/// multiplications, no allocation.
 ///
 /// # Errors
 /// [`Error::Panicked`] where a worker broke.
