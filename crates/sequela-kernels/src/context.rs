@@ -19,7 +19,12 @@ use std::ops::Range;
 pub struct Context {
     pub(crate) isa: Isa,
     pool: Pool,
+    worth: usize,
 }
+
+/// A handoff costs about 1 us when the worker is awake, and what it wrote comes back from another
+/// core's cache: give each thread 30 us or more.
+const WORTH: usize = 4 << 20;
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,7 +47,15 @@ impl Context {
     /// # Errors
     /// [`Error::Thread`] where a thread cannot start.
     pub fn with_isa(isa: Isa, threads: usize) -> Result<Self, Error> {
-        Ok(Self { isa, pool: Pool::new(threads.max(1))? })
+        Ok(Self { isa, pool: Pool::new(threads.max(1))?, worth: WORTH })
+    }
+
+    /// The same context, which takes one more thread for every `multiplications` of a call
+    /// (4 million by default, at least 1). Changes speed, never bits.
+    #[must_use]
+    pub fn with_worth(mut self, multiplications: usize) -> Self {
+        self.worth = multiplications.max(1);
+        self
     }
 
     /// Number of threads.
@@ -57,10 +70,7 @@ impl Context {
 
     /// How many threads a piece of work of this many multiplications is worth.
     pub(crate) fn parts_for(&self, work: usize) -> usize {
-        // A handoff costs about 1 us when the worker is awake, and what it wrote comes back from
-        // another core's cache: give each thread 30 us or more.
-        const WORTH: usize = 4 << 20;
-        self.threads().min(work / WORTH + 1)
+        self.threads().min(work / self.worth + 1)
     }
 
     /// Runs `job(k)` for `k` in `0..parts`, each on its own thread.

@@ -273,7 +273,9 @@ fn over_root<S: Simd>(s: S, m: S::V, v: S::V, epsilon: S::V) -> S::V {
         r = s.fma(r, s.fnma(below, r, s.splat(1.0)), r);
     }
     let quotient = s.mul(m, r);
-    s.fma(s.fnma(quotient, below, m), r, quotient)
+    let quotient = s.fma(s.fnma(quotient, below, m), r, quotient);
+    // A second moment that overflowed leaves the weight alone, as a division would.
+    s.saturate(quotient, v, s.splat(f32::MAX), s.splat(0.0))
 }
 
 /// The sum of squares, in f64, by one fixed tree: the same bits on every instruction set.
@@ -378,6 +380,23 @@ mod tests {
         let mut worst = 0.0;
         Context::new(1).unwrap().run(Worst(&mut worst));
         assert!(worst < 2.0 * f64::from(f32::EPSILON), "{worst:e}");
+    }
+
+    #[test]
+    fn a_gradient_whose_square_overflows_leaves_the_weight_alone() {
+        let mut context = Context::new(1).unwrap();
+        let (mut w, mut m, mut v) = ([1.0; 16], [0.0; 16], [0.0; 16]);
+        let adam = Adam {
+            rate: 0.1,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-7,
+            form: EpsilonForm::Keras,
+            weight_decay: 0.0,
+            step: 1,
+        };
+        adam.update(&mut context, &mut w, &mut m, &mut v, &[1e25; 16]);
+        assert_eq!(w, [1.0; 16]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn counted(mut f: impl FnMut()) -> usize {
 
 #[test]
 fn no_kernel_allocates_after_planning() {
-    let mut context = Context::new(2).unwrap();
+    let mut context = Context::new(2).unwrap().with_worth(1);
     let lengths: Vec<usize> = (0..20).map(|b| (b * 7) % 41).collect();
     let layout = Layout::new(&lengths);
     let (rows, sequences, f, h) = (layout.rows(), lengths.len(), 24, 70);

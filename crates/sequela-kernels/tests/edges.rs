@@ -221,7 +221,7 @@ fn compare(case: &Case, got: &Outcome, want: &Wanted) {
 #[test]
 fn random_ragged_batches_agree_with_the_reference() {
     let mut draw = Draw(Random::new(77, 1), 0);
-    let mut context = Context::new(2).unwrap();
+    let mut context = Context::new(2).unwrap().with_worth(1);
     let widths = [0, 1, 2, 15, 16, 17, 33];
     for round in 0..40 {
         for cell in CELLS {

@@ -38,7 +38,7 @@ fn outputs_and_gradients_agree_with_plain_loops_on_every_instruction_set() {
         let (xs, dys) = (matrix(&x, k), matrix(&dy, n));
         let mut all: Vec<Vec<u32>> = Vec::new();
         for isa in Isa::all() {
-            let mut context = Context::with_isa(isa, 2).unwrap();
+            let mut context = Context::with_isa(isa, 2).unwrap().with_worth(1);
             let context = &mut context;
             let mut y = Buffer::new(rows * stride(n));
             let x_matrix = Matrix::new(&xs, rows, k);

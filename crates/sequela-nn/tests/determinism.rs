@@ -71,7 +71,7 @@ fn threads_and_instruction_sets_change_no_bit() {
         let mut first = None;
         for isa in Isa::all() {
             for threads in [1, 2, 3, 4] {
-                let mut context = Context::with_isa(isa, threads).unwrap();
+                let mut context = Context::with_isa(isa, threads).unwrap().with_worth(1);
                 let pass = run_pass(program, &parameters, &batch, &capacity, &mut context);
                 let outputs: Vec<Vec<u32>> = pass.outputs.iter().map(|o| bits(o)).collect();
                 let found = (outputs, pass.loss.to_bits(), bits(&pass.flat));
