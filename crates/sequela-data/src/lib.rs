@@ -1,23 +1,21 @@
-//! Cohorts: from files to batches.
+//! Cohorts: from files to windows of scaled values.
 //!
 //! ```text
-//! file --load--> Cohort --split by subject--> Parts --scale, fill--> Prepared
-//!                  |                            |                       |
-//!              resample, cut at gaps        windows ------------> batches
+//! file --load--> Cohort --split by subject--> Parts --scale, window--> (what trains)
+//!                  |
+//!              resample, cut at gaps
 //! ```
 //!
 //! Splits are made from subjects and from nothing else; scales are fitted on training parts;
-//! windows never cross a gap or see past their end; every order is a function of a seed.
+//! windows never cross a gap or see past their end.
 
 #![forbid(unsafe_code)]
 
-pub mod batches;
 mod cohort;
 pub mod datasets;
 mod error;
 pub mod gaps;
 pub mod heart_rate;
-pub mod inputs;
 pub mod load;
 pub mod resample;
 pub mod scaling;

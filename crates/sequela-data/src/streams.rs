@@ -2,7 +2,5 @@
 
 /// Splits of subjects.
 pub(crate) const SPLIT: u64 = 0x6461_0001 << 32;
-/// Orders of batches; the number of the epoch is added.
-pub(crate) const EPOCH: u64 = 0x6461_0002 << 32;
 /// Simulated subjects; their number is added.
 pub(crate) const SIMULATION: u64 = 0x6461_0003 << 32;

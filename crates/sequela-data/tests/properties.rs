@@ -1,16 +1,11 @@
-//! What holds for every cohort: splits leak nothing, windows stay inside, batches lose nothing.
+//! What holds for every cohort: splits leak nothing, windows stay inside.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use sequela_core::{Limits, Sequence, Steps, SubjectId};
-use sequela_data::batches::{BatchOrder, Gather, Order, TargetSteps, WindowBatch};
 use sequela_data::gaps::{cut_at_gaps, stretches};
 use sequela_data::heart_rate::schema;
-use sequela_data::inputs::Prepared;
 use sequela_data::resample::{Grid, resample};
-use sequela_data::scaling::{Scaler, ScalingMethod};
 use sequela_data::split::{self, Fractions, Split};
 use sequela_data::windows::{WindowPlan, Windows};
 use sequela_data::{Cohort, Error};
@@ -193,62 +188,6 @@ proptest! {
         for sequence in cut.sequences() {
             prop_assert!(stretches(sequence, longest).len() <= 1);
         }
-    }
-
-    #[test]
-    fn inputs_depend_on_the_past_alone(data in series(), at in 0_usize..30) {
-        let whole = cohort(&data);
-        let scaler = Scaler::fit(&whole, ScalingMethod::Standard).unwrap();
-        let cut: Vec<_> = data
-            .iter()
-            .map(|(subject, steps)| (*subject, steps[..at.min(steps.len())].to_vec()))
-            .collect();
-        let all = Prepared::new(&whole, &scaler, &[], &[0]).unwrap();
-        let past = Prepared::new(&cohort(&cut), &scaler, &[], &[0]).unwrap();
-        for (all, past) in all.sequences.iter().zip(&past.sequences) {
-            prop_assert_eq!(&all.inputs[..past.inputs.len()], &past.inputs[..]);
-        }
-    }
-
-    #[test]
-    fn batches_hold_what_their_windows_say(
-        data in series(), length in 1_usize..5, size in 1_usize..9, seed: u64, epoch in 0_u64..9,
-    ) {
-        let cohort = cohort(&data);
-        let plan = WindowPlan::new(length, &[1, 2]);
-        let Ok(windows) = plan.with_targets(&cohort) else { return Ok(()) };
-        let scaler = Scaler::fit(&cohort, ScalingMethod::Identity).unwrap();
-        let prepared = Prepared::new(&cohort, &scaler, &[], &[0]).unwrap();
-        let lengths = vec![length; windows.list.len()];
-        let mut order = BatchOrder::new(Order::Shuffled, size, seed).unwrap();
-        order.start_epoch(epoch, &lengths);
-        let steps = TargetSteps::Last;
-        let gather =
-            Gather { prepared: &prepared, windows: &windows.list, horizons: &plan.horizons, steps };
-        let mut batch = WindowBatch::default();
-        let mut visited = BTreeSet::new();
-        for items in order.batches() {
-            gather.fill(items, &mut batch);
-            prop_assert_eq!(batch.inputs.len(), items.len() * length);
-            for (position, &item) in items.iter().enumerate() {
-                prop_assert!(visited.insert(item), "a window was visited twice");
-                let window = windows.list[item as usize];
-                let values = observed(&cohort.sequences()[window.sequence]);
-                for step in 0..length {
-                    if let Some(value) = values[window.start + step] {
-                        let cell = batch.inputs[step * items.len() + position];
-                        prop_assert_eq!(cell.to_bits(), value.to_bits());
-                    }
-                }
-                for (column, horizon) in plan.horizons.iter().enumerate() {
-                    let cell = position * 2 + column;
-                    let target = values[window.last() + horizon];
-                    prop_assert_eq!(batch.weights[cell] > 0.5, target.is_some());
-                    prop_assert_eq!(batch.targets[cell].to_bits(), target.unwrap_or(0.0).to_bits());
-                }
-            }
-        }
-        prop_assert_eq!(visited.len(), windows.list.len());
     }
 
     #[test]
