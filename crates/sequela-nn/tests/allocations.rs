@@ -79,7 +79,7 @@ fn a_step_allocates_nothing() {
         let mut parameters = Parameters::new(&program, 1).unwrap();
         let mut gradients = Gradients::new(&parameters);
         let mut optimiser = Optimiser::new(Method::default(), &parameters).unwrap();
-        let mut context = Context::new(2).unwrap();
+        let mut context = Context::new(2).unwrap().with_worth(1);
         let room = capacity(&vec![vec![9; 8]], 8);
         let keep = Keep::Gradients(vec![Wanted::Parameters]);
         let mut runner = Runner::new(&program, &room, &keep).unwrap();
@@ -118,7 +118,7 @@ fn a_step_allocates_nothing() {
     let streamed = Sequence { cell: CellKind::Gru, layers: 2, ..Sequence::default() };
     let program = Architecture::Sequence(streamed).build(&interface()).unwrap();
     let parameters = Parameters::new(&program, 1).unwrap();
-    let mut context = Context::new(1).unwrap();
+    let mut context = Context::new(1).unwrap().with_worth(1);
     let mut stream = Stream::new(&program, 1).unwrap();
     let (x, statics) = (program.input("x").unwrap(), program.input("statics").unwrap());
     stream.write(statics, 0, &[0.5; 2]).unwrap();

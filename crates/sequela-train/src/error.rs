@@ -79,7 +79,7 @@ pub enum Error {
         /// What to do about it.
         hint: String,
     },
-    /// A run folder is not what the call expects.
+    /// A run folder is not what the call expects, or a file of a study is not there.
     #[error("{location}: {what}; {hint}")]
     Folder {
         /// The folder or a file in it.

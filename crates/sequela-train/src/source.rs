@@ -24,13 +24,10 @@ pub(crate) fn find(path: &Path, base: &Path) -> Result<PathBuf, Error> {
     if path.exists() {
         return Ok(path.to_owned());
     }
-    datasets::find(&path.to_string_lossy()).map_err(|error| Error::Data {
+    datasets::find(&path.to_string_lossy()).map_err(|error| Error::Folder {
         location: Location::file(path).into(),
-        what: format!(
-            "there is no such file beside the study, in the present folder or among the data sets \
-             ({error})"
-        ),
-        hint: "check data.path, or set SEQUELA_DATA to the folder of data sets".into(),
+        what: "there is no such file beside the study or in the present folder".into(),
+        hint: format!("check data.path ({error})"),
     })
 }
 
