@@ -190,6 +190,43 @@ fn a_signal_leaves_a_checkpoint_that_resumes_to_the_same_bits() {
 
 #[cfg(unix)]
 #[test]
+fn a_killed_run_resumes_on_another_instruction_set_to_the_same_bits() {
+    let bench = Bench::with_inputs();
+    let whole = ran(bench.command().args(["train", "ward.toml", "--out", "whole"]).args(LONGER));
+    assert_eq!(whole.code, 0, "{}", whole.err);
+    for isa in ["portable", "avx2", "avx512"] {
+        let out = format!("killed-{isa}");
+        let mut child = bench
+            .command()
+            .args(["train", "ward.toml", "--out", &out])
+            .args(LONGER)
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        while !bench.path(&out).join("checkpoint.safetensors").exists() {
+            assert!(start.elapsed() < Duration::from_mins(1), "no checkpoint was written");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let resumed =
+            ran(bench.command().env("SEQUELA_ISA", isa).args(["train", "--resume", &out]));
+        if resumed.code == 2 {
+            assert!(resumed.err.contains("this machine does not have it"), "{}", resumed.err);
+            continue;
+        }
+        assert_eq!(resumed.code, 0, "{isa}: {}", resumed.err);
+        let (whole, killed) = (content(&bench.path("whole")), content(&bench.path(&out)));
+        for file in ["model.safetensors", "metrics.jsonl", "evaluation.json"] {
+            assert!(whole[file] == killed[file], "{isa}: {file} differs");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_full_disk_spares_the_checkpoint_before() {
     let bench = Bench::with_inputs();
     assert_eq!(ran(bench.command().args(["train", "ward.toml", "--out", "whole"])).code, 0);
