@@ -254,10 +254,9 @@ impl Kernel for Update<'_> {
     }
 }
 
-/// `m / (sqrt(v) + epsilon)` for v >= 0 and epsilon > 0, to about 1 ulp.
+/// `m / (sqrt(v) + epsilon)` for v >= 0 and epsilon > 0, to 2 ulp.
 ///
-/// By Newton's method from the bits, not by root and division: those take three times as long,
-/// and are most of what an update costs while it fits the cache.
+/// By Newton's method from the bits, which leaves the one unit for roots and divisions free.
 #[inline(always)]
 fn over_root<S: Simd>(s: S, m: S::V, v: S::V, epsilon: S::V) -> S::V {
     let mut y = s.guess_inverse_root(v);

@@ -123,7 +123,7 @@ unsafe fn product_runs<
 }
 
 /// How many weight rows ahead to ask for: weights come from the second cache at the pace of the
-/// multiplications, and asking 16 rows ahead gained 3 to 5 %.
+/// multiplications, and asking 16 rows ahead gained 2 to 3 %.
 const AHEAD: usize = 16;
 
 /// One k of a product.
