@@ -11,7 +11,7 @@
 use sequela_core::Layout;
 use sequela_kernels::recurrent::{
     self, Backward, Capacity, Cell, Direction, Forward, Initial, Keep, RecurrentShape, Reset,
-    State, Workspace,
+    State, WeightMatrix, Workspace,
 };
 use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, peak, stride};
 use std::time::Instant;
@@ -70,7 +70,8 @@ fn case(context: &mut Context, peak: f64, name: &str, cell: Cell, [b, t, f, h]: 
         for r in 0..b {
             end.row_mut(r).fill(0.01);
         }
-        recurrent::transpose(context, shape, &weights, &mut transposed);
+        let hidden = WeightMatrix::Hidden;
+        recurrent::transpose(context, shape, hidden, &weights, &mut transposed);
         let back = Backward {
             forward: call,
             y: Matrix::new(&y, rows, h),

@@ -1,5 +1,6 @@
 //! Memory of kernels: aligned buffers, and matrices whose rows never alias in the cache.
 
+use crate::memory::Lines;
 use std::ops::{Deref, DerefMut};
 
 /// f32 values of one block: hidden units that are computed together on every instruction set.
@@ -35,18 +36,32 @@ pub(crate) fn values(rows: usize, width: usize) -> usize {
     product.unwrap_or(0)
 }
 
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Line([f32; LANES]);
-
 /// A zeroed f32 buffer on 64-byte lines; its length is a multiple of 16.
-#[derive(Clone, Default)]
-pub struct Buffer(Vec<Line>);
+///
+/// From 1 MiB on it asks for huge pages and may take up to 1 MiB more than its length.
+pub struct Buffer(Lines);
 
 impl Buffer {
     /// A buffer of at least `length` zeros, rounded up to whole lines.
+    ///
+    /// # Panics
+    /// If no memory could hold it.
     pub fn new(length: usize) -> Self {
-        Self(vec![Line([0.0; LANES]); length.div_ceil(LANES)])
+        Self(Lines::zeroed(length.div_ceil(LANES)))
+    }
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+impl Clone for Buffer {
+    fn clone(&self) -> Self {
+        let mut lines = Lines::zeroed(self.0.as_slice().len());
+        lines.as_mut_slice().copy_from_slice(self.0.as_slice());
+        Self(lines)
     }
 }
 
@@ -60,15 +75,17 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
+        let lines = self.0.as_slice();
         // SAFETY: `Line` is `repr(C)` over 16 f32, so n lines are 16 n initialised values.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LANES) }
+        unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LANES) }
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
+        let lines = self.0.as_mut_slice();
         // SAFETY: as in `deref`; the borrow of `self` is unique.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * LANES) }
+        unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
     }
 }
 

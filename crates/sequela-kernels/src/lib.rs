@@ -38,6 +38,7 @@ mod context;
 mod error;
 mod isa;
 pub mod linear;
+mod memory;
 pub mod optimiser;
 mod outer;
 mod panel;

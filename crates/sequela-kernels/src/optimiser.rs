@@ -68,6 +68,11 @@ impl Adam {
         v: &mut [f32],
         g: &[f32],
     ) {
+        self.prepare().update(context, w, [m, v], g);
+    }
+
+    /// The step, for several runs of weights.
+    pub fn prepare(&self) -> Prepared {
         let step = self.step as f64;
         let first = 1.0 - libm::pow(f64::from(self.beta1), step);
         let root = libm::sqrt(1.0 - libm::pow(f64::from(self.beta2), step));
@@ -75,14 +80,13 @@ impl Adam {
             EpsilonForm::Keras => f64::from(self.epsilon),
             EpsilonForm::PyTorch => f64::from(self.epsilon) * root,
         };
-        let rule = Rule::Adam {
+        Prepared(Rule::Adam {
             betas: [self.beta1, self.beta2],
             rate: narrow(f64::from(self.rate) * root / first),
             epsilon: narrow(epsilon),
             keep: (self.weight_decay != 0.0)
                 .then(|| narrow(1.0 - f64::from(self.rate) * f64::from(self.weight_decay))),
-        };
-        spread(context, rule, w, [m, v], g);
+        })
     }
 }
 
@@ -105,7 +109,12 @@ impl Sgd {
     /// # Panics
     /// If lengths differ or are no multiple of 16.
     pub fn update(&self, context: &mut Context, w: &mut [f32], m: &mut [f32], g: &[f32]) {
-        spread(context, Rule::Sgd(*self), w, [m, &mut []], g);
+        self.prepare().update(context, w, [m, &mut []], g);
+    }
+
+    /// The step, for several runs of weights.
+    pub fn prepare(&self) -> Prepared {
+        Prepared(Rule::Sgd(*self))
     }
 }
 
@@ -137,7 +146,12 @@ impl RmsProp {
         v: &mut [f32],
         g: &[f32],
     ) {
-        spread(context, Rule::RmsProp(*self), w, [m, v], g);
+        self.prepare().update(context, w, [m, v], g);
+    }
+
+    /// The step, for several runs of weights.
+    pub fn prepare(&self) -> Prepared {
+        Prepared(Rule::RmsProp(*self))
     }
 }
 
@@ -146,7 +160,28 @@ fn narrow(x: f64) -> f32 {
     x as f32
 }
 
-#[derive(Clone, Copy)]
+/// One step of an optimiser, with what depends on its number computed once.
+#[derive(Debug, Clone, Copy)]
+pub struct Prepared(Rule);
+
+impl Prepared {
+    /// Updates weights `w` and both moments (the second may be empty for [`Sgd`]) with gradient
+    /// `g`.
+    ///
+    /// # Panics
+    /// If lengths differ or are no multiple of 16.
+    pub fn update(
+        &self,
+        context: &mut Context,
+        w: &mut [f32],
+        moments: [&mut [f32]; 2],
+        g: &[f32],
+    ) {
+        spread(context, self.0, w, moments, g);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
 enum Rule {
     Adam { betas: [f32; 2], rate: f32, epsilon: f32, keep: Option<f32> },
     Sgd(Sgd),

@@ -22,6 +22,7 @@ mod workspace;
 
 pub use backward::{Backward, backward, transpose};
 pub use forward::{Forward, Initial, forward};
-pub use shape::{Cell, Direction, RecurrentShape, Reset, StatePart, Weights, WeightsMut};
+pub use shape::{Cell, Direction, RecurrentShape, Reset, StatePart, WeightMatrix};
+pub use shape::{Weights, WeightsMut};
 pub use stream::{State, step};
 pub use workspace::{Capacity, Keep, Workspace};

@@ -160,7 +160,9 @@ unsafe fn product_step<
         } else {
             let mut b = [s.splat(0.0); NV];
             for v in 0..NV {
-                s.prefetch(w.wrapping_add((AHEAD * NV + v) * LANES));
+                if MR > 1 {
+                    s.prefetch(w.wrapping_add((AHEAD * NV + v) * LANES));
+                }
                 b[v] = s.load(w.add(v * LANES));
             }
             for r in 0..MR {

@@ -12,7 +12,7 @@ use sequela_kernels::linear::{self, Bias, LinearShape};
 use sequela_kernels::optimiser::{Adam, EpsilonForm, sum_of_squares};
 use sequela_kernels::recurrent::{
     self, Backward, Capacity, Cell, Direction, Forward, Initial, Keep, RecurrentShape, Reset,
-    State, Workspace,
+    State, WeightMatrix, Workspace,
 };
 use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Write, stride};
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
@@ -78,7 +78,9 @@ fn no_kernel_allocates_after_planning() {
             };
             let out = MatrixMut::new(&mut y, rows, h);
             recurrent::forward(&mut context, shape, forward, &mut workspace, out).unwrap();
-            recurrent::transpose(&context, shape, &weights, &mut transposed);
+            for matrix in [WeightMatrix::Input, WeightMatrix::Hidden] {
+                recurrent::transpose(&context, shape, matrix, &weights, &mut transposed);
+            }
             let call = Backward {
                 forward,
                 y: Matrix::new(&y, rows, h),

@@ -16,7 +16,7 @@ use sequela_core::{Layout, Random};
 use sequela_kernels::activation::Activation;
 use sequela_kernels::recurrent::{
     self, Backward, Capacity, Cell, Direction, Forward, Initial, Keep, RecurrentShape, Reset,
-    StatePart, Weights, WeightsMut, Workspace,
+    StatePart, WeightMatrix, Weights, WeightsMut, Workspace,
 };
 use sequela_kernels::reference::{cells, tape::Tape, tape::Var};
 use sequela_kernels::{Buffer, Context, Error, Matrix, MatrixMut, Write, stride};
@@ -339,7 +339,9 @@ fn gradients_are_added_or_left_out_as_asked_and_a_way_back_is_gone_once() {
         let call = Forward { layout: &layout, x, initial, weights: &case.packed };
         // The padding of a transpose does not depend on what stood there.
         let mut transposed = vec![7.0; shape.transposed_len()];
-        recurrent::transpose(context, shape, &case.packed, &mut transposed);
+        for matrix in [WeightMatrix::Input, WeightMatrix::Hidden] {
+            recurrent::transpose(context, shape, matrix, &case.packed, &mut transposed);
+        }
         let mut workspace = Workspace::new(shape, Capacity { rows, sequences: 4 }, Keep::Backward);
         let mut y = Buffer::new(rows * stride(17));
         let mut results = Vec::new();

@@ -31,12 +31,14 @@ mod param;
 mod parameters;
 mod plan;
 mod program;
+mod reach;
 pub mod reference;
 mod runner;
 mod slots;
 mod state;
 mod stream;
 mod table;
+mod transposes;
 mod words;
 
 pub use architectures::{

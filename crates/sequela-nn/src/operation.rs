@@ -12,6 +12,7 @@ use crate::plan::{Place, PlannedNode};
 use crate::program::{InputSpec, Node, Param, Rows, Value};
 use crate::reference::{ReferenceCall, Table};
 use crate::state::NodeState;
+use crate::transposes::Transposes;
 use sequela_core::Layout;
 use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Write, stride};
 
@@ -193,7 +194,7 @@ pub(crate) struct Backward<'a> {
     pub(crate) buffers: &'a mut [Buffer],
     pub(crate) batch: &'a Batch,
     pub(crate) params: &'a Parameters,
-    pub(crate) transposed: &'a [Buffer],
+    pub(crate) transposes: &'a mut Transposes,
     pub(crate) states: &'a mut [NodeState],
     /// Where gradients of parameters go, if they are wanted.
     pub(crate) gradients: Option<&'a mut Gradients>,

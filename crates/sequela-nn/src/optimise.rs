@@ -3,8 +3,9 @@
 use crate::error::Error;
 use crate::parameters::{Gradients, Parameters};
 use crate::program::Param;
+use crate::reach::Reach;
 use sequela_core::Location;
-use sequela_kernels::optimiser::{Adam, EpsilonForm, Momentum, RmsProp, Sgd};
+use sequela_kernels::optimiser::{Adam, EpsilonForm, Momentum, Prepared, RmsProp, Sgd};
 use sequela_kernels::{Buffer, Context};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -172,6 +173,41 @@ impl Method {
         })
     }
 
+    /// Whether weights change without a gradient.
+    fn decays(&self) -> bool {
+        match *self {
+            Self::Sgd { weight_decay, .. } | Self::AdamW { weight_decay, .. } => {
+                weight_decay != 0.0
+            }
+            Self::RmsProp { .. } | Self::Adam { .. } => false,
+        }
+    }
+
+    /// The step with this number and learning rate.
+    fn prepare(&self, step: u64, rate: f32) -> Prepared {
+        match *self {
+            Self::Sgd { momentum, nesterov, weight_decay } => {
+                let kind = match nesterov {
+                    Nesterov::Off => Momentum::Plain,
+                    Nesterov::On => Momentum::Nesterov,
+                };
+                Sgd { rate, momentum, kind, weight_decay }.prepare()
+            }
+            Self::RmsProp { decay, epsilon, momentum, convention } => {
+                let form = convention.form();
+                RmsProp { rate, decay, epsilon, form, momentum }.prepare()
+            }
+            Self::Adam { beta1, beta2, epsilon, convention } => {
+                let (form, weight_decay) = (convention.form(), 0.0);
+                Adam { rate, beta1, beta2, epsilon, form, weight_decay, step }.prepare()
+            }
+            Self::AdamW { beta1, beta2, epsilon, weight_decay, convention } => {
+                let form = convention.form();
+                Adam { rate, beta1, beta2, epsilon, form, weight_decay, step }.prepare()
+            }
+        }
+    }
+
     /// Names of the state that the method keeps.
     fn names(&self) -> &'static [&'static str] {
         match self {
@@ -214,6 +250,9 @@ pub struct Optimiser {
     state: [Buffer; 2],
     /// The parts of the packed weights that are trained.
     trained: Vec<Range<usize>>,
+    /// The parts of the packed weights that a gradient ever reached: elsewhere moments are zero,
+    /// and an update with a zero gradient changes nothing.
+    reached: Reach,
 }
 
 impl Optimiser {
@@ -227,7 +266,11 @@ impl Optimiser {
         let second = if method.names().len() > 1 { length } else { 0 };
         let state = [Buffer::new(length), Buffer::new(second)];
         let trained = std::iter::once(0..length).collect();
-        Ok(Self { method, step: 0, state, trained })
+        let mut reached = Reach::with_room(parameters.parts());
+        if method.decays() {
+            reached.insert(0..length);
+        }
+        Ok(Self { method, step: 0, state, trained, reached })
     }
 
     /// The method.
@@ -272,35 +315,16 @@ impl Optimiser {
             return Err(mismatch(length, gradients.flat().len()));
         }
         self.step += 1;
+        self.reached.extend(gradients.reach());
+        let prepared = self.method.prepare(self.step, rate);
         let weights = parameters.flat_mut();
         let [first, second] = &mut self.state;
-        for range in &self.trained {
-            let w = &mut weights[range.clone()];
-            let g = &gradients.flat()[range.clone()];
-            let m = &mut first[range.clone()];
-            let v = if second.is_empty() { &mut [][..] } else { &mut second[range.clone()] };
-            match self.method {
-                Method::Sgd { momentum, nesterov, weight_decay } => {
-                    let kind = match nesterov {
-                        Nesterov::Off => Momentum::Plain,
-                        Nesterov::On => Momentum::Nesterov,
-                    };
-                    Sgd { rate, momentum, kind, weight_decay }.update(context, w, m, g);
-                }
-                Method::RmsProp { decay, epsilon, momentum, convention } => {
-                    let form = convention.form();
-                    RmsProp { rate, decay, epsilon, form, momentum }.update(context, w, m, v, g);
-                }
-                Method::Adam { beta1, beta2, epsilon, convention } => {
-                    let (form, step, weight_decay) = (convention.form(), self.step, 0.0);
-                    Adam { rate, beta1, beta2, epsilon, form, weight_decay, step }
-                        .update(context, w, m, v, g);
-                }
-                Method::AdamW { beta1, beta2, epsilon, weight_decay, convention } => {
-                    let (form, step) = (convention.form(), self.step);
-                    Adam { rate, beta1, beta2, epsilon, form, weight_decay, step }
-                        .update(context, w, m, v, g);
-                }
+        for trained in &self.trained {
+            for range in self.reached.within(trained.clone()) {
+                let g = &gradients.flat()[range.clone()];
+                let m = &mut first[range.clone()];
+                let v = if second.is_empty() { &mut [][..] } else { &mut second[range.clone()] };
+                prepared.update(context, &mut weights[range], [m, v], g);
             }
         }
         Ok(())
@@ -337,6 +361,7 @@ impl Optimiser {
         }
         self.state = fresh;
         self.step = step;
+        self.reached.insert(0..self.state[0].len());
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::initialise;
 use crate::param::ParamSpec;
 use crate::program::{Param, Program};
+use crate::reach::Reach;
 use sequela_core::Location;
 use sequela_kernels::{Buffer, Context, optimiser};
 use serde::{Deserialize, Serialize};
@@ -192,6 +193,15 @@ impl Parameters {
         &self.specs
     }
 
+    /// Most separate parts that gradients may reach.
+    pub(crate) fn parts(&self) -> usize {
+        let parts = self
+            .specs
+            .iter()
+            .map(|spec| spec.recurrent().map_or(1, |shape| shape.input_parts().count().max(1)));
+        parts.sum()
+    }
+
     fn named(&self, flat: &[f32]) -> Vec<Tensor> {
         let mut tensors = Vec::new();
         for (spec, range) in self.specs.iter().zip(&self.ranges) {
@@ -226,17 +236,29 @@ pub enum Clip {
 pub struct Gradients {
     ranges: Vec<Range<usize>>,
     flat: Buffer,
+    /// Where something was written since the last [`Gradients::clear`].
+    reach: Reach,
 }
 
 impl Gradients {
     /// Zeros for these parameters.
     pub fn new(parameters: &Parameters) -> Self {
-        Self { ranges: parameters.ranges.clone(), flat: Buffer::new(parameters.flat.len()) }
+        let flat = Buffer::new(parameters.flat.len());
+        let reach = Reach::with_room(parameters.parts());
+        Self { ranges: parameters.ranges.clone(), flat, reach }
     }
 
     /// Becomes zeros.
     pub fn clear(&mut self) {
-        self.flat.fill(0.0);
+        for range in self.reach.ranges() {
+            self.flat[range.clone()].fill(0.0);
+        }
+        self.reach.clear();
+    }
+
+    /// What may be other than zero.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// All gradients, packed as [`Parameters::flat`]: one buffer to reduce over machines.
@@ -246,6 +268,7 @@ impl Gradients {
 
     /// The same, to be changed; padding must stay 0.
     pub fn flat_mut(&mut self) -> &mut [f32] {
+        self.reach.insert(0..self.flat.len());
         &mut self.flat
     }
 
@@ -284,6 +307,21 @@ impl Gradients {
     }
 
     pub(crate) fn packed_mut(&mut self, param: Param) -> &mut [f32] {
-        &mut self.flat[self.ranges[param.index()].clone()]
+        let range = self.ranges[param.index()].clone();
+        self.reach.insert(range.clone());
+        &mut self.flat[range]
+    }
+
+    /// The same for who writes to these parts of it only.
+    pub(crate) fn packed_parts_mut(
+        &mut self,
+        param: Param,
+        parts: impl Iterator<Item = Range<usize>>,
+    ) -> &mut [f32] {
+        let range = self.ranges[param.index()].clone();
+        for part in parts {
+            self.reach.insert(range.start + part.start..range.start + part.end);
+        }
+        &mut self.flat[range]
     }
 }

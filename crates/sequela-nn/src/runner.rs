@@ -9,8 +9,7 @@ use crate::parameters::{Gradients, Parameters};
 use crate::plan::{Capacity, Keep, Phase, Place, Plan};
 use crate::program::{InputId, Program, Rows, Scalar, Value};
 use crate::state::{NodeState, Recurrence, states};
-use sequela_kernels::linear;
-use sequela_kernels::recurrent;
+use crate::transposes::Transposes;
 use sequela_kernels::{Buffer, Context, Matrix, MatrixMut};
 
 /// A program with the memory that batches within one capacity need.
@@ -48,9 +47,7 @@ pub struct Runner {
     plan: Plan,
     buffers: Vec<Buffer>,
     pub(crate) states: Vec<NodeState>,
-    transposed: Vec<Buffer>,
-    /// Version of the parameters that `transposed` is of.
-    version: u64,
+    transposes: Transposes,
     /// Inputs that have to be written before forward, and before losses.
     needed: [Vec<InputId>; 2],
     losses: Vec<f64>,
@@ -90,13 +87,12 @@ impl Runner {
             .params()
             .iter()
             .zip(&plan.transposed)
-            .map(|(spec, needed)| Buffer::new(if *needed { spec.transposed_len() } else { 0 }));
+            .map(|(spec, needed)| if *needed { spec.transposed_len() } else { 0 });
         let needed = [Phase::Forward, Phase::Loss].map(|phase| needed(program, &plan, phase));
         Ok(Self {
             buffers: plan.slots.iter().map(|&size| Buffer::new(size)).collect(),
             states,
-            transposed: transposed.collect(),
-            version: 0,
+            transposes: Transposes::new(transposed),
             needed,
             losses: vec![0.0; program.losses().len()],
             weights: vec![0.0; program.losses().len()],
@@ -113,12 +109,12 @@ impl Runner {
 
     /// Bytes of values, gradients, workspaces and transposed weights.
     pub fn bytes(&self) -> u64 {
-        let buffers = self.buffers.iter().chain(&self.transposed).map(|buffer| buffer.len() * 4);
+        let buffers = self.buffers.iter().map(|buffer| buffer.len() * 4);
         let states = self.states.iter().map(|state| match state {
             NodeState::Batch(state) => state.workspace.bytes(),
             NodeState::Nothing | NodeState::Stream(_) => 0,
         });
-        buffers.chain(states).sum::<usize>() as u64
+        (self.transposes.bytes() + buffers.chain(states).sum::<usize>()) as u64
     }
 
     /// Computes the outputs, and what the losses need if their inputs were written too.
@@ -274,7 +270,6 @@ impl Runner {
             return Err(order_error("backward", "a forward pass and a loss have to come first"));
         }
         self.progress = Progress::Nothing;
-        self.transpose(context, parameters);
         for at in (0..self.plan.schedule.len()).rev() {
             let index = self.plan.schedule[at];
             let planned = &self.plan.nodes[index];
@@ -295,7 +290,7 @@ impl Runner {
                 buffers: &mut self.buffers,
                 batch,
                 params: parameters,
-                transposed: &self.transposed,
+                transposes: &mut self.transposes,
                 states: &mut self.states,
                 gradients: self.plan.parameters.then_some(&mut *gradients),
                 dy: dy_buffer.as_ref().map(|(_, buffer)| Matrix::new(buffer, rows, planned.width)),
@@ -307,26 +302,6 @@ impl Runner {
             result?;
         }
         Ok(())
-    }
-
-    /// Brings the transposed weights up to date.
-    fn transpose(&mut self, context: &Context, parameters: &Parameters) {
-        if self.version == parameters.version() {
-            return;
-        }
-        let needed = self.transposed.iter_mut().zip(&self.plan.transposed);
-        for ((buffer, needed), (param, spec)) in needed.zip((0..).zip(parameters.specs())) {
-            if !needed {
-                continue;
-            }
-            let packed = parameters.packed(crate::program::Param(param));
-            if let Some(shape) = spec.linear() {
-                linear::transpose(context, shape, packed, buffer);
-            } else if let Some(shape) = spec.recurrent() {
-                recurrent::transpose(context, shape, packed, buffer);
-            }
-        }
-        self.version = parameters.version();
     }
 
     /// One whole pass: clears `gradients`, then forward, loss and backward. The loss.

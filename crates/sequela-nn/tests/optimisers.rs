@@ -13,10 +13,10 @@ mod support;
 use sequela_core::Random;
 use sequela_kernels::Context;
 use sequela_nn::{
-    Architecture, Builder, Clip, Convention, Gradients, Head, Initial, Interface, Loss, Method,
-    Nesterov, Optimiser, ParamKind, ParamSpec, Parameters, Sequence,
+    Architecture, Builder, Clip, Convention, Gradients, Head, Initial, Interface, Keep, Loss,
+    Method, Nesterov, Optimiser, ParamKind, ParamSpec, Parameters, Runner, Sequence, Wanted,
 };
-use support::{Dump, assert_close};
+use support::{Dump, assert_close, bits, capacity, random_batch};
 
 /// Parameters of `count` numbers, and gradients for them.
 fn vector(count: usize) -> (Parameters, Gradients) {
@@ -143,4 +143,49 @@ fn frozen_parameters_stay() {
     let range = parameters.range(rnn);
     assert_eq!(parameters.flat()[range.clone()], before.flat()[range.clone()]);
     assert_ne!(parameters.flat()[range.end..], before.flat()[range.end..]);
+}
+
+/// Batches of one step never reach U: what is left out for them changes no bit.
+#[test]
+fn weights_that_no_gradient_has_reached_are_left_out_without_a_trace() {
+    let heads = vec![Head { name: "y".into(), outputs: 1, loss: Loss::MeanSquared }];
+    let interface = Interface { heads, ..Interface::default() };
+    let program = Architecture::Sequence(Sequence { hidden: 20, layers: 2, ..Sequence::default() })
+        .build(&interface)
+        .unwrap();
+    let lengths = [vec![1; 4], vec![1, 1], vec![3, 1, 5], vec![1; 4], vec![0, 2]];
+    let methods = [
+        Method::default(),
+        Method::Sgd { momentum: 0.9, nesterov: Nesterov::On, weight_decay: 0.0 },
+        Method::Sgd { momentum: 0.0, nesterov: Nesterov::Off, weight_decay: 0.1 },
+        Method::RmsProp {
+            decay: 0.9,
+            epsilon: 1e-7,
+            momentum: 0.5,
+            convention: Convention::PyTorch,
+        },
+    ];
+    for method in methods {
+        let run = |touch: fn(&mut Gradients)| {
+            let mut parameters = Parameters::new(&program, 3).unwrap();
+            let mut gradients = Gradients::new(&parameters);
+            let mut optimiser = Optimiser::new(method, &parameters).unwrap();
+            let mut context = Context::new(1).unwrap();
+            for lengths in &lengths {
+                let room = capacity(&vec![vec![9; 4]], 4);
+                let keep = Keep::Gradients(vec![Wanted::Parameters]);
+                let mut runner = Runner::new(&program, &room, &keep).unwrap();
+                let batch = random_batch(&program, &vec![lengths.clone()], lengths.len(), 9);
+                touch(&mut gradients);
+                runner.train(&mut context, &parameters, &batch, &mut gradients).unwrap();
+                touch(&mut gradients);
+                optimiser.update(&mut context, &mut parameters, &gradients, 0.01).unwrap();
+            }
+            (bits(parameters.flat()), bits(gradients.flat()))
+        };
+        let everything = run(|gradients| {
+            gradients.flat_mut();
+        });
+        assert!(run(|_| {}) == everything, "{method:?}");
+    }
 }

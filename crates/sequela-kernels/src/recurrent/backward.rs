@@ -4,13 +4,13 @@
 //! their own rows, then, all rows of the chunk being there, sum their own panels of the weight
 //! gradients while the gate gradients are still in cache.
 
-use super::cell::{BackwardRows, BlocksAt, CellTiles, RowsAt, StateGradient, StepBackward};
+use super::cell::{BackwardRows, BlocksAt, CellTiles, RowsAt, StateGradient, StepBackward, Sweep};
 use super::elman::Elman;
 use super::forward::{Forward, before, check_call, record_at, rows_of_part};
 use super::gru::Gru;
 use super::gru_before::{GruBefore, ResetGradient};
 use super::lstm::Lstm;
-use super::shape::{Cell, Direction, RecurrentShape, Reset};
+use super::shape::{Cell, Direction, RecurrentShape, Reset, WeightMatrix};
 use super::weights::{WeightItems, WeightPass};
 use super::workspace::{CHUNK_ROWS, Keep, Walked, Workspace};
 use super::workspace::{gather_blocks, gather_rows, record_width};
@@ -38,21 +38,31 @@ pub struct Backward<'a> {
     pub transposed: &'a [f32],
 }
 
-/// Writes the transpose of the weights: to be called before [`backward`], after weights have
-/// changed.
+/// Writes the transpose of one matrix of the weights: to be called before [`backward`], after
+/// weights have changed.
+///
+/// [`backward`] reads that of U if the batch [recurs](Forward::recurs), and that of W if dx is
+/// asked for.
 ///
 /// **Shapes** packed [`RecurrentShape::packed_len`], transposed
 /// [`RecurrentShape::transposed_len`]. **Cost** one read and one write of each weight.
 ///
 /// # Panics
 /// If a slice is too short.
-pub fn transpose(context: &Context, shape: RecurrentShape, packed: &[f32], transposed: &mut [f32]) {
+pub fn transpose(
+    context: &Context,
+    shape: RecurrentShape,
+    matrix: WeightMatrix,
+    packed: &[f32],
+    transposed: &mut [f32],
+) {
     let packing = shape.packing();
-    let rows = [shape.inputs..shape.inputs + shape.hidden, 0..shape.inputs];
     let (hidden, input) = transposed.split_at_mut(packing.transposed_length(shape.hidden));
-    for (rows, transposed) in rows.into_iter().zip([hidden, input]) {
-        context.run(Transpose { packing, rows, packed, transposed });
-    }
+    let (rows, transposed) = match matrix {
+        WeightMatrix::Hidden => (shape.inputs..shape.inputs + shape.hidden, hidden),
+        WeightMatrix::Input => (0..shape.inputs, input),
+    };
+    context.run(Transpose { packing, rows, packed, transposed });
 }
 
 /// Goes back through a call of [`super::forward`]: adds to `gradient` (packed as the weights;
@@ -363,6 +373,7 @@ impl<'a> Pass<'a> {
             let initial = BlocksAt { p: self.initial_cell, block: state, row: LANES };
             let y_of = |t: usize| RowsAt { p: self.y.add(layout.offset(t) * hidden), row: hidden };
             StepBackward {
+                sweep: Sweep::of(t),
                 transposed: self.transposed.as_ptr(),
                 geometry: Transposed::new(&shape.packing(), shape.hidden),
                 blocks: shape.blocks(),

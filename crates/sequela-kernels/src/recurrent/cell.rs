@@ -27,9 +27,42 @@ impl BlocksAt<*mut f32> {
     }
 }
 
+/// The order of a step's panels: up and down by turns, so that the weights that a step used last,
+/// still in the nearest cache, are those that the next step uses first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sweep {
+    Up,
+    Down,
+}
+
+impl Sweep {
+    /// The order in step `t`.
+    pub(super) fn of(t: usize) -> Self {
+        if t.is_multiple_of(2) { Self::Up } else { Self::Down }
+    }
+
+    /// The order in the step after this one.
+    pub(super) fn turned(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
+
+    /// The `n`-th of `count` panels.
+    #[inline(always)]
+    pub(super) fn panel(self, n: usize, count: usize) -> usize {
+        match self {
+            Self::Up => n,
+            Self::Down => count - 1 - n,
+        }
+    }
+}
+
 /// One step forward, for rows whose previous state lies in the same place.
 #[derive(Clone, Copy)]
 pub(super) struct StepForward {
+    pub(super) sweep: Sweep,
     pub(super) packing: Packing,
     pub(super) weights: *const f32,
     pub(super) x: Left,
@@ -68,6 +101,7 @@ impl StepForward {
 /// One step back: gate gradients of step t from those of the step that followed it.
 #[derive(Clone, Copy)]
 pub(super) struct StepBackward {
+    pub(super) sweep: Sweep,
     pub(super) transposed: *const f32,
     pub(super) geometry: Transposed,
     /// Units in blocks of 16.
@@ -158,7 +192,8 @@ impl<C: CellTiles> Kernel for ForwardRows<'_, C> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { cell, step, rows } = self;
-        for panel in 0..step.packing.panels {
+        for n in 0..step.packing.panels {
+            let panel = step.sweep.panel(n, step.packing.panels);
             for part in 0..LANES / S::WIDTH {
                 let tile = ForwardTile { cell, step, panel, part };
                 // SAFETY: whoever made the step vouches for these rows and panels.
@@ -195,7 +230,8 @@ impl<C: CellTiles> Kernel for BackwardRows<C> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { cell, step, rows } = self;
-        for panel in 0..step.geometry.panels() {
+        for n in 0..step.geometry.panels() {
+            let panel = step.sweep.panel(n, step.geometry.panels());
             for part in 0..LANES / S::WIDTH {
                 let (step, rows) = (&step, rows.clone());
                 // SAFETY: whoever made the step vouches for these rows and panels.

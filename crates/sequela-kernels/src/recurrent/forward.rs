@@ -1,6 +1,6 @@
 //! The way forward: all steps of a batch.
 
-use super::cell::{BlocksAt, RowsAt, StepForward};
+use super::cell::{BlocksAt, RowsAt, StepForward, Sweep};
 use super::shape::{Cell, Direction, RecurrentShape, Reset};
 use super::stream;
 use super::workspace::{Keep, Walked, Workspace, gather_blocks, gather_rows, record_width};
@@ -32,6 +32,15 @@ pub struct Forward<'a> {
     pub initial: Initial<'a>,
     /// Packed weights.
     pub weights: &'a [f32],
+}
+
+impl Forward<'_> {
+    /// Whether U meets anything but zeros: there is a second step, or an h before the first.
+    ///
+    /// Where there is none, the gradient of U is zero, and backward reads no transpose of it.
+    pub fn recurs(&self) -> bool {
+        self.layout.steps() > 1 || self.initial.hidden.is_some()
+    }
 }
 
 /// Runs a layer over a batch and writes h of every step to `y`, `(rows, H)`.
@@ -221,6 +230,7 @@ impl Pass {
             let initial = BlocksAt { p: self.initial_cell, ..current.read() };
             let cells = shape.has_cell_state();
             StepForward {
+                sweep: Sweep::of(t),
                 packing: self.packing,
                 weights: self.weights,
                 x: Left::plain(self.x.add(layout.offset(t) * inputs), inputs, shape.inputs),

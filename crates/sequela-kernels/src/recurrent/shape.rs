@@ -3,6 +3,7 @@
 use crate::activation::Activation;
 use crate::buffer::LANES;
 use crate::panel::{Packing, VECTORS};
+use std::ops::Range;
 
 /// Where a GRU applies its reset gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,6 +73,15 @@ pub struct RecurrentShape {
     pub inputs: usize,
     /// H.
     pub hidden: usize,
+}
+
+/// One of the two matrices of a recurrence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WeightMatrix {
+    /// W, which meets x.
+    Input,
+    /// U, which meets h.
+    Hidden,
 }
 
 /// Weights in PyTorch's order: gates i, f, g, o or r, z, n one below the other.
@@ -153,6 +163,13 @@ impl RecurrentShape {
     pub fn transposed_len(&self) -> usize {
         let packing = self.packing();
         packing.transposed_length(self.hidden) + packing.transposed_length(self.inputs)
+    }
+
+    /// The parts of the packed weights that hold W and the biases, in order: all that is reached
+    /// by a batch that [does not recur](super::Forward::recurs).
+    pub fn input_parts(&self) -> impl Iterator<Item = Range<usize>> {
+        let (packing, rows) = (self.packing(), self.inputs);
+        (0..packing.panels).map(move |panel| packing.offset(panel)..packing.row_offset(panel, rows))
     }
 
     fn gate(&self, gate: usize) -> GatePlace {

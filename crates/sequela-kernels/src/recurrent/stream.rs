@@ -1,6 +1,6 @@
 //! One step at a time with carried state: a bedside stream, or a decoder.
 
-use super::cell::{BlocksAt, CellTiles, ForwardRows, RowsAt, StepForward};
+use super::cell::{BlocksAt, CellTiles, ForwardRows, RowsAt, StepForward, Sweep};
 use super::elman::Elman;
 use super::gru::Gru;
 use super::gru_before::{GruBefore, SecondProduct};
@@ -45,6 +45,7 @@ pub struct State {
     cell: Buffer,
     record: Buffer,
     reset: Buffer,
+    sweep: Sweep,
 }
 
 impl State {
@@ -63,6 +64,7 @@ impl State {
             cell: Buffer::new(if shape.has_cell_state() { cells } else { 0 }),
             record: Buffer::new(values(before, record_width(&shape))),
             reset: Buffer::new(values(before, stride(shape.hidden))),
+            sweep: Sweep::Up,
         }
     }
 
@@ -159,6 +161,7 @@ pub fn step(
         })?;
     }
     state.hidden.swap(0, 1);
+    state.sweep = state.sweep.turned();
     Ok(())
 }
 
@@ -174,6 +177,7 @@ fn step_of(
     let before = state.hidden[0].as_ptr();
     let row = record_width(shape) / shape.blocks().max(1);
     StepForward {
+        sweep: state.sweep,
         packing: shape.packing(),
         weights: weights.as_ptr(),
         x: Left::plain(x.data().as_ptr(), stride(shape.inputs), shape.inputs),

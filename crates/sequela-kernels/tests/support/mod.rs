@@ -11,7 +11,8 @@
 use safetensors::{Dtype, SafeTensors};
 use sequela_core::Layout;
 use sequela_kernels::recurrent::{
-    self, Backward, Capacity, Forward, Initial, Keep, RecurrentShape, StatePart, Workspace,
+    self, Backward, Capacity, Forward, Initial, Keep, RecurrentShape, StatePart, WeightMatrix,
+    Workspace,
 };
 use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Write, stride};
 use std::collections::BTreeMap;
@@ -178,7 +179,9 @@ impl Case {
         let zeros = vec![0.0; sequences * self.steps * h];
         let dy = pack_steps(&layout, if self.gy.is_empty() { &zeros } else { &self.gy }, h);
         let mut transposed = vec![0.0; shape.transposed_len()];
-        recurrent::transpose(context, shape, &self.packed, &mut transposed);
+        for matrix in [WeightMatrix::Input, WeightMatrix::Hidden] {
+            recurrent::transpose(context, shape, matrix, &self.packed, &mut transposed);
+        }
         let mut dx = Buffer::new(layout.rows() * stride(shape.inputs));
         let mut dw = vec![0.0; shape.packed_len()];
         let call = Backward {

@@ -49,7 +49,8 @@ impl Operation for Linear {
             return Ok(());
         };
         if let Some(mut dx) = call.open(0) {
-            let (transposed, write) = (&call.transposed[self.param.index()], dx.write);
+            let transposed = call.transposes.linear(call.context, call.params, self.param);
+            let write = dx.write;
             let result =
                 linear::input_gradient(call.context, shape, dy, transposed, dx.matrix(), write);
             call.close(dx);

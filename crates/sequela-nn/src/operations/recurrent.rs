@@ -8,7 +8,7 @@ use crate::param::ParamKind;
 use crate::program::{Param, Rows, Value};
 use crate::reference::{Finals, ReferenceCall, Table};
 use crate::state::{BatchState, Carried, NodeState};
-use sequela_kernels::recurrent::{self, Direction, Initial, StatePart};
+use sequela_kernels::recurrent::{self, Direction, Initial, StatePart, WeightMatrix};
 use sequela_kernels::reference::{CellWeights, run};
 use serde::{Deserialize, Serialize};
 
@@ -109,25 +109,34 @@ impl Operation for Recurrent {
         let layout = call.batch.layout_of(call.rows);
         let BatchState { workspace, carried } = &mut *state;
         let carried = carried.as_ref().filter(|c| c.sequences == layout.sequences());
-        let backward = recurrent::Backward {
-            forward: recurrent::Forward {
-                layout,
-                x: values.get(call.inputs[0]),
-                initial: Initial {
-                    hidden: given(1).or_else(|| carried.and_then(Carried::hidden)),
-                    cell: given(2).or_else(|| carried.and_then(Carried::cell)),
-                },
-                weights: call.params.packed(self.param),
+        let forward = recurrent::Forward {
+            layout,
+            x: values.get(call.inputs[0]),
+            initial: Initial {
+                hidden: given(1).or_else(|| carried.and_then(Carried::hidden)),
+                cell: given(2).or_else(|| carried.and_then(Carried::cell)),
             },
+            weights: call.params.packed(self.param),
+        };
+        let hidden = forward.recurs().then_some(WeightMatrix::Hidden);
+        let matrices = hidden.into_iter().chain(dx.as_ref().map(|_| WeightMatrix::Input));
+        let backward = recurrent::Backward {
+            forward,
             y: values.get(Value(u32::try_from(call.node).unwrap_or(u32::MAX))),
             dy: call.dy,
-            transposed: &call.transposed[self.param.index()],
+            transposed: call.transposes.recurrent(call.context, call.params, self.param, matrices),
         };
         let out = dx.as_mut().map(|dx| {
             let write = dx.write;
             (dx.matrix(), write)
         });
-        let gradient = call.gradients.as_mut().map(|gradients| gradients.packed_mut(self.param));
+        let gradient = call.gradients.as_mut().map(|gradients| {
+            if forward.recurs() {
+                gradients.packed_mut(self.param)
+            } else {
+                gradients.packed_parts_mut(self.param, shape.input_parts())
+            }
+        });
         let result = recurrent::backward(
             call.context,
             shape,
