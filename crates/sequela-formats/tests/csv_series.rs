@@ -210,3 +210,14 @@ fn what_is_guessed_is_read() {
     let table = parse_series(text, "t".as_ref(), &guess.columns, &limits).unwrap();
     assert_eq!((table.series.len(), table.time_format), (2, Some(TimeFormat::Minutes)));
 }
+
+#[test]
+fn a_slip_of_the_pen_does_not_lose_a_column() {
+    let text = b"patient,time_s,hr\na,0,70\na,1,71\na,2,seventy\na,3,72\na,4,73\n";
+    let limits = Limits::default();
+    let guess = sniff_bytes(text, "slip.csv".as_ref(), &limits).unwrap();
+    assert_eq!(guess.columns.values[0].name, "hr");
+    let error =
+        parse_series(text, "slip.csv".as_ref(), &guess.columns, &limits).unwrap_err().to_string();
+    assert!(error.starts_with("slip.csv:4, field hr: the text is not a number"), "{error}");
+}
