@@ -16,4 +16,5 @@ mod progress;
 mod run;
 mod sets;
 pub(crate) mod signal;
+mod stream;
 mod train;
