@@ -162,13 +162,13 @@ fn the_bits_are_those_of_the_batch_whatever_the_mixture() {
     let people = people();
     for model in models(folder.path()) {
         let name = model.manifest().study.model.clone();
-        for seed in 0..3 {
+        for seed in 0..2 {
             let steps = mixed(&people, seed);
             let wanted = wanted(&model, &people, &steps);
             assert!(wanted.iter().any(Option::is_some) && wanted.iter().any(Option::is_none));
             for (threads, together) in [(1, 512), (2, 3), (1, 1)] {
                 let options = StreamOptions { threads, together, ..StreamOptions::default() };
-                for size in [1, 5, 64, 10_000] {
+                for size in [1, 6, 10_000] {
                     let mut streams = Streams::new(&model, &options).unwrap();
                     let found = streamed(&mut streams, &steps, |turn| size + turn % 2);
                     assert!(found == wanted, "{name:?} seed {seed}, {size} at once, {options:?}");

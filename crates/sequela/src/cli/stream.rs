@@ -180,6 +180,8 @@ impl Session<'_> {
             let subjects = self.dialogue.streams().subjects();
             let path = path.display();
             self.console.say(&format!("{path}: {subjects} subjects after {before} lines"));
+        } else {
+            self.console.say(&format!("{}: 0 subjects after 0 lines", path.display()));
         }
         let path = path.to_owned();
         self.state = Some(State { path, every, before, saved: 0, _lock: lock });
