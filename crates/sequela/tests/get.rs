@@ -60,7 +60,9 @@ fn what_is_wrong_is_said_with_its_exit_code() {
     let from = mirror(&[("pbc2.csv", b"not the file".to_vec())]);
     let get = |name: &str| bench.run(&["data", "get", name, "--to", "sets", "--from", &from]);
     let wrong = get("pbc2");
-    assert_eq!(wrong.code, 4, "it is shorter than it should be: {}", wrong.err);
+    assert_eq!(wrong.code, 5, "{}", wrong.err);
+    assert!(wrong.err.contains("it has 12 bytes, not 296085"), "{}", wrong.err);
+    assert!(!bench.path("sets/pbc2/pbc2.csv").exists());
     let absent = get("uci_promoters");
     assert_eq!(absent.code, 4);
     assert!(absent.err.contains("there is no such file (status 404)"), "{}", absent.err);

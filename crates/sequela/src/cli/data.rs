@@ -180,8 +180,8 @@ fn list(root: Option<&Path>, console: Console) -> Result<(), Failure> {
         None => "no folder of data sets was found".to_owned(),
     };
     console.say(&format!(
-        "{looked} (set SEQUELA_DATA to look elsewhere); `sequela data get NAME` fetches what has a \
-         size to get (? where it is known only then); MIMIC and its like need a signed agreement"
+        "{looked} (set SEQUELA_DATA to look elsewhere); sets with a size to get (? is told then) \
+         come by `sequela data get NAME`"
     ));
     Ok(())
 }
