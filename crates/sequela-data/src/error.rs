@@ -72,18 +72,50 @@ pub enum Error {
         /// Where it was looked for, and how to say where it is.
         hint: String,
     },
+    /// A data set cannot be fetched.
+    #[error("data set {name}: {what}; {hint}")]
+    NoSource {
+        /// Its name.
+        name: String,
+        /// Why not.
+        what: String,
+        /// How else to come by it.
+        hint: String,
+    },
+    /// A file did not come.
+    #[error("{place}: {what}; {hint}")]
+    Fetch {
+        /// Its address.
+        place: String,
+        /// What happened.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// A file is not the one that it should be.
+    #[error("{location}: {what}; {hint}")]
+    Altered {
+        /// The file.
+        location: Box<Location>,
+        /// How it differs.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
 }
 
 impl Error {
     /// What kind of failure this is: that of the file for [`Error::Format`], [`Class::Usage`]
-    /// for [`Error::Request`], [`Class::Io`] for a data set that is not there, else
+    /// for [`Error::Request`] and [`Error::NoSource`], [`Class::Io`] for a data set that is not
+    /// there or does not come, [`Class::Integrity`] for [`Error::Altered`], else
     /// [`Class::Input`].
     pub fn class(&self) -> Class {
         match self {
             Self::Format(error) => error.class(),
             Self::Sequence(error) => error.class(),
-            Self::Request { .. } => Class::Usage,
-            Self::NoDataSet { .. } => Class::Io,
+            Self::Request { .. } | Self::NoSource { .. } => Class::Usage,
+            Self::NoDataSet { .. } | Self::Fetch { .. } => Class::Io,
+            Self::Altered { .. } => Class::Integrity,
             Self::Unfit { .. } | Self::TooShort { .. } | Self::Leakage { .. } => Class::Input,
         }
     }

@@ -9,13 +9,15 @@ use sequela_core::{Limits, Steps};
 use sequela_data::heart_rate::{BeatOptions, Ectopic};
 use sequela_data::load::{AnnotatedBeats, Subjects, annotated_beats, intervals};
 use sequela_data::testing::DataSetTests;
+use sequela_formats::archive::Archive;
 use sequela_formats::wfdb::{Annotations, read_annotations, read_header, read_records};
-use sequela_formats::{bounded, csv};
+use sequela_formats::{bounded, csv, durable};
 
 fn main() -> ExitCode {
     let mut tests = DataSetTests::new();
     tests.run("mitbih", "annotations of all records agree with wfdb-python", mitbih_annotations);
     tests.run("mitbih", "heart rates of all records have the right beats", mitbih_heart_rates);
+    tests.run("mitbih", "the publisher's layout reads as the archives do", publishers_layout);
     tests.run("wfdb_formats", "annotations of all annotators agree", sample_annotations);
     tests.run("wfdb_formats", "every sample header is read", sample_headers);
     tests.run("heart_rate", "intervals give the mean rate that NumPy gives", interval_files);
@@ -125,6 +127,25 @@ fn mitbih_heart_rates(folder: &Path) {
     let normal = annotated_beats(&archives(folder), &masked, &Limits::default()).unwrap();
     assert!(normal.missing() > cohort.missing() + 10_000);
     assert_ne!(normal.fingerprint(), cohort.fingerprint());
+}
+
+/// Single files, as PhysioNet has them and `data get` leaves them, against our archives of them.
+fn publishers_layout(folder: &Path) {
+    let limits = Limits::default();
+    let files = tempfile::tempdir().unwrap();
+    for path in archives(folder) {
+        let mut archive = Archive::open(&path, &limits).unwrap();
+        while let Some(entry) = archive.next_file().unwrap() {
+            let name = entry.name.rsplit('/').next().unwrap();
+            if !name.ends_with(".dat") {
+                let bytes = archive.content(limits.file_bytes).unwrap();
+                durable::write_atomic(&files.path().join(name), &bytes).unwrap();
+            }
+        }
+    }
+    let options = AnnotatedBeats { subjects: Subjects::Mitbih, ..AnnotatedBeats::default() };
+    let cohort = |path: &Path| annotated_beats(&[path.to_owned()], &options, &limits).unwrap();
+    assert_eq!(cohort(files.path()).fingerprint(), cohort(folder).fingerprint());
 }
 
 fn sample_annotations(folder: &Path) {

@@ -4,7 +4,8 @@
 //! - [`write_atomic`] replaces a whole file: a temporary file `NAME.tmp-PID-N` beside it, opened
 //!   exclusively and locked, written, synced, renamed over it, and the folder synced.
 //! - [`sweep`] removes temporary files that dead processes left behind.
-//! - [`AppendLog`](crate::log::AppendLog) and [`RunLock`](crate::lock::RunLock) stand on the
+//! - [`AppendLog`](crate::log::AppendLog), [`RunLock`](crate::lock::RunLock) and
+//!   [`PartFile`](crate::part::PartFile), which grows under another name, stand on the
 //!   same promises.
 //!
 //! The promise needs a file system whose rename is atomic and whose `fsync` is honest: local

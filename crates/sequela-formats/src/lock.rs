@@ -37,7 +37,20 @@ impl RunLock {
     /// [`Error::Locked`] where another run holds it, with its process and start time;
     /// [`Error::Io`] where the lock file cannot be made.
     pub fn acquire(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("run.lock");
+        Self::at(folder.join("run.lock"))
+    }
+
+    /// Takes the lock of one file, which need not exist: `NAME.lock` beside it.
+    ///
+    /// # Errors
+    /// As [`RunLock::acquire`].
+    pub fn beside(file: &Path) -> Result<Self, Error> {
+        let mut name = file.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        Self::at(file.with_file_name(name))
+    }
+
+    fn at(path: PathBuf) -> Result<Self, Error> {
         let fail = |source| Error::writing(&path, source);
         loop {
             let mut file = OpenOptions::new()
@@ -118,6 +131,19 @@ mod tests {
         assert!(text.contains("started 20") && text.contains('Z'), "{text}");
         drop(held);
         assert!(!folder.path().join("run.lock").exists());
+    }
+
+    #[test]
+    fn a_file_has_one_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ward.state");
+        let held = RunLock::beside(&file).unwrap();
+        assert!(folder.path().join("ward.state.lock").is_file());
+        let error = RunLock::beside(&file).unwrap_err();
+        assert!(error.to_string().contains("ward.state.lock"), "{error}");
+        assert!(RunLock::beside(&folder.path().join("other.state")).is_ok());
+        drop(held);
+        assert!(RunLock::beside(&file).is_ok());
     }
 
     #[test]

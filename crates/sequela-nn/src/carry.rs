@@ -1,10 +1,10 @@
 //! States carried from one piece of a sequence to the next: truncated back-propagation.
 
-use crate::error::{Error, order_error};
-use crate::program::Rows;
+use crate::error::{Error, batch_error, order_error};
+use crate::program::{Node, Program, Rows};
 use crate::runner::Runner;
 use crate::state::{BatchState, Carried, NodeState};
-use sequela_kernels::recurrent::{Direction, StatePart};
+use sequela_kernels::recurrent::{Direction, RecurrentShape, StatePart};
 use sequela_kernels::{Buffer, Matrix, stride};
 
 impl Runner {
@@ -17,31 +17,102 @@ impl Runner {
     pub fn carry_states(&mut self) -> Result<(), Error> {
         let program = &self.program;
         for (state, node) in self.states.iter_mut().zip(program.nodes()) {
-            let NodeState::Batch(state) = state else { continue };
-            if node.inputs.len() > 1 || node.rows == Rows::Sequences {
-                continue;
-            }
-            let shape =
-                node.op.operation().param().and_then(|p| program.params()[p.index()].recurrent());
-            if shape.is_none_or(|shape| shape.direction == Direction::Reverse) {
+            let Some((state, shape)) = carrying(program, node, state) else { continue };
+            if shape.direction == Direction::Reverse {
                 return Err(order_error(
                     "carry_states",
                     "a reverse layer has nothing to carry forward",
                 ));
             }
-            let BatchState { workspace, carried } = &mut **state;
+            let BatchState { workspace, carried } = state;
             let hidden = workspace.final_state(StatePart::Hidden);
-            let cell = shape.is_some_and(|shape| shape.has_cell_state());
-            let carried = carried.get_or_insert_with(|| Carried {
-                hidden: Buffer::default(),
-                cell: Buffer::default(),
-                sequences: 0,
-                width: hidden.width(),
-            });
+            let carried = carried.get_or_insert_with(|| nothing_yet(shape));
             carried.sequences = hidden.rows();
             copy_into(hidden, &mut carried.hidden);
-            if cell {
+            if shape.has_cell_state() {
                 copy_into(workspace.final_state(StatePart::Cell), &mut carried.cell);
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers that one sequence carries from a piece to the next: h, and c where there is one,
+    /// of every recurrent node over steps.
+    pub fn state_width(&mut self) -> usize {
+        let program = &self.program;
+        let nodes = self.states.iter_mut().zip(program.nodes());
+        nodes
+            .filter_map(|(state, node)| carrying(program, node, state))
+            .map(|(_, shape)| shape.hidden * (1 + usize::from(shape.has_cell_state())))
+            .sum()
+    }
+
+    /// The next forward pass is of `sequences` sequences that start from zeros, or from what
+    /// [`Runner::write_state`] says.
+    ///
+    /// **Cost** no allocation once there was a pass of as many sequences.
+    pub fn start_states(&mut self, sequences: usize) {
+        let program = &self.program;
+        for (state, node) in self.states.iter_mut().zip(program.nodes()) {
+            let Some((state, shape)) = carrying(program, node, state) else { continue };
+            let carried = state.carried.get_or_insert_with(|| nothing_yet(shape));
+            let length = sequences * stride(shape.hidden);
+            carried.sequences = sequences;
+            start(&mut carried.hidden, length);
+            if shape.has_cell_state() {
+                start(&mut carried.cell, length);
+            }
+        }
+    }
+
+    /// Writes what sequence `b` starts from: [`Runner::state_width`] numbers, node by node, h
+    /// before c, as [`Runner::read_state`] gives them.
+    ///
+    /// # Errors
+    /// [`Error::Order`] where [`Runner::start_states`] made no room for it; [`Error::Batch`] for
+    /// another number of numbers.
+    pub fn write_state(&mut self, b: usize, values: &[f32]) -> Result<(), Error> {
+        let mut rest = values;
+        self.each_state(b, "write_state", |row| {
+            let (now, after) = rest.split_at_checked(row.len())?;
+            row.copy_from_slice(now);
+            rest = after;
+            Some(())
+        })?;
+        if rest.is_empty() { Ok(()) } else { Err(wrong_width()) }
+    }
+
+    /// Reads what sequence `b` carries, after [`Runner::carry_states`].
+    ///
+    /// # Errors
+    /// As [`Runner::write_state`].
+    pub fn read_state(&mut self, b: usize, values: &mut [f32]) -> Result<(), Error> {
+        let mut at = 0;
+        self.each_state(b, "read_state", |row| {
+            values.get_mut(at..at + row.len())?.copy_from_slice(row);
+            at += row.len();
+            Some(())
+        })?;
+        if at == values.len() { Ok(()) } else { Err(wrong_width()) }
+    }
+
+    /// Calls `visit` with every row that sequence `b` carries.
+    fn each_state(
+        &mut self,
+        b: usize,
+        call: &'static str,
+        mut visit: impl FnMut(&mut [f32]) -> Option<()>,
+    ) -> Result<(), Error> {
+        let program = &self.program;
+        for (state, node) in self.states.iter_mut().zip(program.nodes()) {
+            let Some((state, shape)) = carrying(program, node, state) else { continue };
+            let stride = stride(shape.hidden);
+            let carried = state.carried.as_mut().filter(|carried| b < carried.sequences);
+            let carried = carried.ok_or_else(|| order_error(call, "no state is carried there"))?;
+            let parts = [&mut carried.hidden, &mut carried.cell];
+            for buffer in parts.into_iter().take(1 + usize::from(shape.has_cell_state())) {
+                let row = buffer.get_mut(b * stride..b * stride + shape.hidden);
+                row.and_then(&mut visit).ok_or_else(wrong_width)?;
             }
         }
         Ok(())
@@ -73,6 +144,38 @@ impl Runner {
             }
         }
     }
+}
+
+/// The state of a recurrent node over steps that starts from zeros, not from given states.
+fn carrying<'a>(
+    program: &Program,
+    node: &Node,
+    state: &'a mut NodeState,
+) -> Option<(&'a mut BatchState, RecurrentShape)> {
+    let NodeState::Batch(state) = state else { return None };
+    if node.inputs.len() > 1 || node.rows == Rows::Sequences {
+        return None;
+    }
+    let param = node.op.operation().param()?;
+    Some((&mut **state, program.params()[param.index()].recurrent()?))
+}
+
+fn nothing_yet(shape: RecurrentShape) -> Carried {
+    let (hidden, cell) = (Buffer::default(), Buffer::default());
+    Carried { hidden, cell, sequences: 0, width: shape.hidden }
+}
+
+/// Makes `length` zeros at the beginning of a buffer.
+fn start(buffer: &mut Buffer, length: usize) {
+    if buffer.len() < length {
+        *buffer = Buffer::new(length);
+    } else {
+        buffer[..length].fill(0.0);
+    }
+}
+
+fn wrong_width() -> Error {
+    batch_error("state", "it has another number of values than the program carries")
 }
 
 fn copy_into(from: Matrix<'_>, to: &mut Buffer) {

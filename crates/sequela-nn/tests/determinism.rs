@@ -281,6 +281,67 @@ fn carried_states_join_the_pieces_of_a_sequence() {
 }
 
 #[test]
+fn states_that_are_taken_out_and_put_back_give_the_same_bits() {
+    for cell in [CellKind::Elman, CellKind::Lstm, CellKind::Gru] {
+        let pooling = Pooling::None;
+        let settings = Sequence { cell, hidden: 21, layers: 2, pooling, ..Sequence::default() };
+        let program = sequence(settings);
+        let parameters = random_parameters(&program, 9);
+        let mut context = Context::new(1).unwrap();
+        let lengths = vec![vec![7, 5, 3]];
+        let room = capacity(&lengths, 3);
+        let whole = random_batch(&program, &lengths, 3, 10);
+        let layout = program.layout("steps").unwrap();
+        let input = |name: &str| program.input(name).unwrap();
+        let output = program.outputs()[0].1;
+        let mut runner = Runner::new(&program, &room, &Keep::Nothing).unwrap();
+        runner.forward(&mut context, &parameters, &whole).unwrap();
+        let wanted: Vec<Vec<f32>> = (0..3)
+            .map(|b| {
+                let mut rows = Vec::new();
+                runner.read(output, &whole, b, &mut rows);
+                rows
+            })
+            .collect();
+        // Step by step, each time in another order and with others, the states kept outside.
+        let width = runner.state_width();
+        assert_eq!(width, 42 * if cell == CellKind::Lstm { 2 } else { 1 });
+        let mut states = vec![vec![0.0; width]; 3];
+        let mut batch = Batch::new(&program, &room).unwrap();
+        for t in 0..7 {
+            let there: Vec<usize> =
+                (0..3).map(|k| (k + t) % 3).filter(|&b| t < lengths[0][b]).collect();
+            batch.set_lengths(layout, &vec![1; there.len()]).unwrap();
+            runner.start_states(there.len());
+            for (place, &b) in there.iter().enumerate() {
+                batch
+                    .write(
+                        input("x"),
+                        place,
+                        whole.input(input("x")).row(whole.row_of(layout, b, t)),
+                    )
+                    .unwrap();
+                batch.write(input("statics"), place, whole.input(input("statics")).row(b)).unwrap();
+                if t > 0 {
+                    runner.write_state(place, &states[b]).unwrap();
+                }
+            }
+            runner.forward(&mut context, &parameters, &batch).unwrap();
+            runner.carry_states().unwrap();
+            for (place, &b) in there.iter().enumerate() {
+                runner.read_state(place, &mut states[b]).unwrap();
+                let mut row = Vec::new();
+                runner.read(output, &batch, place, &mut row);
+                assert_eq!(bits(&row), bits(&wanted[b][t * row.len()..(t + 1) * row.len()]));
+            }
+        }
+        assert!(runner.write_state(3, &states[0]).is_err(), "there is no such sequence");
+        assert!(runner.write_state(0, &states[0][1..]).is_err());
+        assert!(runner.read_state(0, &mut vec![0.0; width + 1]).is_err());
+    }
+}
+
+#[test]
 fn truncated_training_has_the_gradients_of_its_pieces() {
     let program = sequence(Sequence { hidden: 6, pooling: Pooling::None, ..Sequence::default() });
     let parameters = random_parameters(&program, 9);

@@ -225,7 +225,10 @@ impl Encoder {
                 }
                 for indicator in &self.indicators {
                     for cell in cells.clone() {
-                        out.push(indicate(*indicator, series.seen[cell], start, step));
+                        let seen = series.seen[cell];
+                        let known = seen != NEVER && seen as usize >= start;
+                        let gap = known.then(|| step as u64 - u64::from(seen));
+                        out.push(indicate(*indicator, gap, (step + 1 - start) as u64));
                     }
                 }
             }
@@ -315,14 +318,11 @@ impl Encoder {
     }
 }
 
-fn indicate(indicator: Indicator, seen: u32, start: usize, step: usize) -> f32 {
-    let known = seen != NEVER && seen as usize >= start;
+/// What is told of a channel that was seen `gap` steps ago, or in none of `steps` steps.
+pub(crate) fn indicate(indicator: Indicator, gap: Option<u64>, steps: u64) -> f32 {
     match indicator {
-        Indicator::Observed => f32::from(u8::from(known && seen as usize == step)),
-        Indicator::Gap => {
-            let gap = if known { step - seen as usize } else { step + 1 - start };
-            narrow(libm::log1p(gap as f64))
-        }
+        Indicator::Observed => f32::from(u8::from(gap == Some(0))),
+        Indicator::Gap => narrow(libm::log1p(gap.unwrap_or(steps) as f64)),
     }
 }
 

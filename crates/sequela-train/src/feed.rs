@@ -72,6 +72,13 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
+    /// The steps and the input over them of a program that is only asked.
+    pub(crate) fn of_steps(program: &Program) -> Result<(LayoutId, InputId), Error> {
+        program.layout("steps").zip(program.input("x")).ok_or_else(|| {
+            Error::data("program", "it has no input x over steps", "report this as a bug")
+        })
+    }
+
     /// Finds them by name.
     pub(crate) fn find(program: &Program) -> Result<Self, Error> {
         let missing = |what: &str| {

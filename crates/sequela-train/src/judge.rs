@@ -116,10 +116,16 @@ impl Net<'_> {
         outputs: &[f32],
         forecasts: &mut Vec<f32>,
     ) {
-        let anchor = self.encoder.anchor(series, start, last);
+        forecasts.resize(forecasts.len() + self.encoder.horizons.len(), 0.0);
+        let to = forecasts.len() - self.encoder.horizons.len();
+        self.decode_from(self.encoder.anchor(series, start, last), outputs, &mut forecasts[to..]);
+    }
+
+    /// Writes the forecasts of one row of outputs that are counted from `anchor`.
+    pub(crate) fn decode_from(&self, anchor: f32, outputs: &[f32], forecasts: &mut [f32]) {
         let (count, middle) = self.quantiles;
-        for k in 0..self.encoder.horizons.len() {
-            forecasts.push(self.encoder.decode(k, anchor, outputs[k * count + middle]));
+        for (k, forecast) in forecasts.iter_mut().enumerate() {
+            *forecast = self.encoder.decode(k, anchor, outputs[k * count + middle]);
         }
     }
 }

@@ -49,7 +49,7 @@ pub use init::init_study;
 pub use model::{ChannelSpec, Manifest, Metric, Model, PartSizes, Provenance};
 pub use predict::{ForecastRow, Forecasts, Options, PredictRows, predict, read_input};
 pub use run::{Outcome, Report, Stopped, resume, train};
-pub use stream::Stream;
+pub use stream::{Dialogue, DialogueOptions, InputFormat, OnFault, Stream, StreamOptions, Streams};
 pub use study::{
     About, ArticleData, Baselines, Checkpoint, Content, CsvData, Data, EvaluateSection,
     FeedForward, Indicator, InputKind, KeepWeights, Missing, NpyData, Override, Scaling, Schedule,

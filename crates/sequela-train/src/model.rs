@@ -5,7 +5,8 @@ use std::path::Path;
 
 use sequela_core::{Limits, Location, Schema};
 use sequela_data::Cohort;
-use sequela_nn::{Parameters, Program, Tensor};
+use sequela_formats::bounded;
+use sequela_nn::{ParamSpec, Parameters, Program, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -120,6 +121,15 @@ impl Model {
     /// [`Error::Network`] where the weights are not those of the study's network.
     pub(crate) fn new(manifest: Manifest, tensors: &[Tensor]) -> Result<Self, Error> {
         let program = network::model(&manifest.study, &manifest.encoder)?;
+        // Before there is room for them: a file is not asked for more memory than it fills.
+        let wanted: usize = program.params().iter().map(ParamSpec::count).sum();
+        let found: usize = tensors.iter().map(|tensor| tensor.values.len()).sum();
+        if wanted > found {
+            return Err(Error::integrity(
+                Location::default().field("weights"),
+                format!("there are {found} numbers, the study's network has {wanted}"),
+            ));
+        }
         let mut parameters = Parameters::new(&program, manifest.study.study.seed)?;
         parameters.load(tensors)?;
         let mut model = Self { manifest, program, parameters, digest: String::new() };
@@ -134,7 +144,15 @@ impl Model {
     /// version, or holds a weight that is not a finite number; [`Error::Format`] where it cannot
     /// be read.
     pub fn load(path: &Path, limits: &Limits) -> Result<Self, Error> {
-        let file = TensorFile::load(path, limits)?;
+        Self::parse(&bounded::read(path, limits)?, path)
+    }
+
+    /// As [`Model::load`], from bytes; `path` stands for the file in messages.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, Error> {
+        let file = TensorFile::parse(bytes, path)?;
         let place = |field: &str| Location::file(path).field(field);
         if file.text("kind", path)? != KIND {
             return Err(Error::integrity(place("kind"), "this is not a model file of sequela"));

@@ -137,7 +137,8 @@ pub fn read_input(path: &Path, model: &Model, limits: &Limits) -> Result<Vec<Seq
         FileKind::Array => source::npy(&array_of(path, model), path, limits)?,
         FileKind::Records => {
             let data = match &study.data {
-                Data::Wfdb(data) => data.clone(),
+                // The records of training are not those that are asked about.
+                Data::Wfdb(data) => WfdbData { records: Vec::new(), ..data.clone() },
                 _ => WfdbData::at(path),
             };
             source::wfdb(&data, path, limits)?

@@ -128,7 +128,22 @@ pub(crate) fn wfdb(data: &WfdbData, path: &Path, limits: &Limits) -> Result<Coho
         subjects: data.subjects,
         beats: data.beats,
     };
-    Ok(annotated_beats(&[path.to_owned()], &options, limits)?)
+    let cohort = annotated_beats(&[path.to_owned()], &options, limits)?;
+    if data.records.is_empty() {
+        return Ok(cohort);
+    }
+    let is_there = |name: &String| cohort.sequences().iter().any(|record| record.id == *name);
+    if let Some(name) = data.records.iter().find(|name| !is_there(name)) {
+        return Err(Error::data(
+            "data.records",
+            format!("there is no record {name} with annotated beats in {}", path.display()),
+            "correct the name, or leave it out",
+        ));
+    }
+    let meant = |record: &&Sequence| data.records.contains(&record.id);
+    let records = cohort.sequences().iter().filter(meant).cloned().collect();
+    let chosen = Cohort::new(cohort.schema().clone(), records, cohort.source())?;
+    Ok(cohort.notes().iter().fold(chosen, |chosen, note| chosen.with_note(note.as_str())))
 }
 
 /// The reader's word for a study's.

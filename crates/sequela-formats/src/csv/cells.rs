@@ -53,6 +53,11 @@ impl TimeFormat {
             .find(|format| format.name() == name)
     }
 
+    /// Hours of a number in this unit; `None` for date-times.
+    pub fn to_hours(self, number: f64) -> Option<f64> {
+        self.hours().map(|(numerator, denominator)| number * numerator / denominator)
+    }
+
     /// Hours in one unit; `None` for date-times.
     fn hours(self) -> Option<(f64, f64)> {
         // Numerator and denominator, so that 60 minutes are exactly one hour.
@@ -69,13 +74,15 @@ impl TimeFormat {
 
 /// What is wrong with a cell, and what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) what: &'static str,
-    pub(super) hint: &'static str,
+pub struct Fault {
+    /// What is wrong.
+    pub what: &'static str,
+    /// What to do about it.
+    pub hint: &'static str,
 }
 
 /// Whether a trimmed cell stands for a missing value.
-pub(super) fn is_missing(cell: &str) -> bool {
+pub fn is_missing(cell: &str) -> bool {
     cell.is_empty() || MISSING.iter().any(|word| cell.eq_ignore_ascii_case(word))
 }
 
@@ -104,7 +111,14 @@ pub(super) fn number(cell: &str) -> Result<Option<f64>, Fault> {
 
 /// The number in a cell as it is kept; missing is NaN, as `Sequence::numeric` takes it.
 pub(super) fn value(cell: &str) -> Result<f32, Fault> {
-    let Some(value) = number(cell)? else { return Ok(f32::NAN) };
+    number(cell)?.map_or(Ok(f32::NAN), narrow)
+}
+
+/// A measured number as it is kept: the nearest f32.
+///
+/// # Errors
+/// A fault for a number that no f32 holds.
+pub fn narrow(value: f64) -> Result<f32, Fault> {
     #[allow(clippy::cast_possible_truncation, reason = "values are kept in f32, checked below")]
     let narrow = value as f32;
     if narrow.is_finite() {
@@ -115,12 +129,15 @@ pub(super) fn value(cell: &str) -> Result<f32, Fault> {
 }
 
 /// The time in a cell, in hours.
-pub(super) fn time(cell: &str, format: TimeFormat) -> Result<f64, Fault> {
+///
+/// # Errors
+/// A fault where the cell is empty or does not hold a time of that format.
+pub fn time(cell: &str, format: TimeFormat) -> Result<f64, Fault> {
     let cell = cell.trim();
     let missing = Fault { what: "the time is missing", hint: "give each row a time" };
     match format.hours() {
-        Some((numerator, denominator)) => match number(cell) {
-            Ok(Some(value)) => Ok(value * numerator / denominator),
+        Some(_) => match number(cell) {
+            Ok(Some(value)) => format.to_hours(value).ok_or(missing),
             Ok(None) => Err(missing),
             Err(_) if date_time(cell).is_some() => Err(Fault {
                 what: "the time is a date, not a number",

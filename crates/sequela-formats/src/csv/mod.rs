@@ -32,13 +32,15 @@
 
 mod cells;
 mod columns;
+mod line;
 mod read;
 mod sniff;
 mod table;
 mod write;
 
-pub use cells::TimeFormat;
+pub use cells::{Fault, TimeFormat, is_missing, narrow, time};
 pub use columns::{SeriesColumns, TimeColumn, ValueColumn};
+pub use line::{LineFault, LineHeader, LineTable};
 pub use read::{Series, SeriesTable, parse_series, read_series};
-pub use sniff::{Sniffed, sniff, sniff_bytes};
-pub use write::{Cell, to_csv};
+pub use sniff::{Sniffed, guess_keys, sniff, sniff_bytes};
+pub use write::{Cell, push_text, to_csv};

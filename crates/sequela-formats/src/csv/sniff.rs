@@ -103,6 +103,26 @@ pub fn sniff_bytes(bytes: &[u8], name: &Path, limits: &Limits) -> Result<Sniffed
     })
 }
 
+/// Guesses which of some columns are the subject and the time from their names and one row, where
+/// no more is known: for tables that come line by line.
+///
+/// # Example
+/// ```
+/// use sequela_formats::csv::{TimeFormat, guess_keys};
+/// let names = ["patient", "charted_time", "ward"].map(String::from);
+/// let (subject, time) = guess_keys(&names, &["p1", "2024-05-01 08:00:00", "3"]);
+/// assert_eq!(subject.as_deref(), Some("patient"));
+/// assert_eq!(time.unwrap().format, TimeFormat::DateTime);
+/// ```
+pub fn guess_keys(names: &[String], row: &[&str]) -> (Option<String>, Option<TimeColumn>) {
+    let rows = [row.iter().map(|cell| cell.trim().to_owned()).collect()];
+    let kinds: Vec<Kind> = (0..names.len()).map(|column| kind_of(&rows, column)).collect();
+    let subject = names.iter().position(|name| is_subject(name));
+    let at = |column: usize| names.get(column).cloned().unwrap_or_default();
+    let time = find_time(names, &kinds, &rows, subject);
+    (subject.map(at), time.map(|(column, format)| TimeColumn { name: at(column), format }))
+}
+
 /// What the cells of a column are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

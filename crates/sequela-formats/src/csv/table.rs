@@ -114,7 +114,7 @@ impl Lines<'_> {
 }
 
 /// The separator that the header holds most of; a comma where it holds none.
-fn guess_delimiter(header: &str) -> u8 {
+pub(super) fn guess_delimiter(header: &str) -> u8 {
     let mut best = (b',', 0);
     for delimiter in *b",;\t|" {
         let mut quoted = false;

@@ -40,15 +40,24 @@ fn line(out: &mut Vec<u8>, cells: impl Iterator<Item = String>) {
         if index > 0 {
             out.push(b',');
         }
-        if cell.contains(['"', ',', '\n', '\r']) {
-            out.push(b'"');
-            out.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
-            out.push(b'"');
-        } else {
-            out.extend_from_slice(cell.as_bytes());
-        }
+        quoted(out, &cell);
     }
     out.push(b'\n');
+}
+
+/// Appends one cell of text as [`to_csv`] writes it: quoted where it must be, and guarded.
+pub fn push_text(out: &mut Vec<u8>, text: &str) {
+    if text.starts_with(FORMULA) { quoted(out, &guarded(text)) } else { quoted(out, text) }
+}
+
+fn quoted(out: &mut Vec<u8>, cell: &str) {
+    if cell.contains(['"', ',', '\n', '\r']) {
+        out.push(b'"');
+        out.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(cell.as_bytes());
+    }
 }
 
 fn written(cell: &Cell) -> String {
@@ -61,12 +70,11 @@ fn written(cell: &Cell) -> String {
 }
 
 fn guarded(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    }
+    if text.starts_with(FORMULA) { format!("'{text}") } else { text.to_owned() }
 }
+
+/// What a spreadsheet takes for the beginning of a formula.
+const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 #[cfg(test)]
 mod tests {

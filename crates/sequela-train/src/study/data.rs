@@ -184,6 +184,9 @@ pub enum Content {
 pub struct WfdbData {
     /// A folder of records or a tar archive.
     pub path: PathBuf,
+    /// The names of the records that are meant; empty means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<String>,
     /// The extension of the annotation files.
     #[serde(default = "annotator")]
     pub annotator: String,
@@ -200,6 +203,7 @@ impl WfdbData {
     pub fn at(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
+            records: Vec::new(),
             annotator: annotator(),
             subjects: Subjects::default(),
             beats: BeatOptions::default(),

@@ -66,7 +66,7 @@ pub(crate) enum Verb {
     Evaluate(evaluate::Evaluate),
     /// Show what is inside a model file or a study's program
     Inspect(inspect::Inspect),
-    /// List, describe and simulate data
+    /// List, get, describe and simulate data
     Data(data::Data),
 }
 
@@ -95,7 +95,7 @@ Exit codes:
   4   reading or writing failed
   5   a file is not what its digest or schema says
   70  a bug in sequela
-  130 stopped by Ctrl-C or SIGTERM; training left a checkpoint
+  130 stopped by Ctrl-C or SIGTERM; training left a checkpoint, a stream its state
 
 Environment:
   SEQUELA_DATA  folder of data sets (default: ../shared/data)

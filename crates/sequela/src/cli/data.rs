@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use sequela_core::Steps;
+use sequela_data::datasets::Source;
 use sequela_data::simulate::HeartRateSimulation;
 use sequela_data::{Cohort, datasets};
 use sequela_eval::table::{Align, Table};
@@ -28,6 +29,9 @@ pub(crate) struct Data {
 enum What {
     /// List the public data sets that sequela knows, and which of them are here
     List,
+    /// Fetch a public data set into the folder of data sets
+    #[cfg(feature = "fetch")]
+    Get(super::get::Get),
     /// Describe a file or folder of series: channels, subjects, times, what is missing
     Describe(Describe),
     /// Write simulated data as CSV
@@ -73,6 +77,8 @@ impl Data {
     pub(crate) fn run(&self, console: Console) -> Result<Outcome, Failure> {
         match &self.what {
             What::List => list(datasets::root().as_deref(), console),
+            #[cfg(feature = "fetch")]
+            What::Get(get) => get.run(console),
             What::Describe(Describe { file }) => describe(file, console),
             What::Simulate(simulate) => simulate.run(console),
         }?;
@@ -141,6 +147,8 @@ fn list(root: Option<&Path>, console: Console) -> Result<(), Failure> {
         ("data set", Align::Left),
         ("task", Align::Left),
         ("here", Align::Right),
+        ("to get", Align::Right),
+        ("checked by", Align::Left),
         ("licence", Align::Left),
         ("content", Align::Left),
     ]);
@@ -150,9 +158,18 @@ fn list(root: Option<&Path>, console: Console) -> Result<(), Failure> {
         let (files, bytes) = root.map_or((0, 0), |root| size(&root.join(set.name)));
         found += u32::from(files > 0);
         let here = if files > 0 { megabytes(bytes) } else { "no".to_owned() };
-        table.row([set.name, set.task, &here, set.licence, set.content]);
+        let source = Source::of(set.name).ok();
+        let (upstream, check) = match &source {
+            Some(source) => {
+                (source.bytes().map_or("?".to_owned(), megabytes), source.check().words())
+            }
+            None => ("-".to_owned(), "-"),
+        };
+        table.row([set.name, set.task, &here, &upstream, check, set.licence, set.content]);
         machine.push(json!({ "name": set.name, "task": set.task, "licence": set.licence,
-            "content": set.content, "found": files > 0, "files": files, "bytes": bytes }));
+            "content": set.content, "found": files > 0, "files": files, "bytes": bytes,
+            "get": source.as_ref().map(|source| json!({ "from": source.from,
+                "bytes": source.bytes(), "check": source.check().words() })) }));
     }
     if console.is_json() {
         return Console::print_json(&json!({ "folder": root, "sets": machine }));
@@ -162,10 +179,13 @@ fn list(root: Option<&Path>, console: Console) -> Result<(), Failure> {
         Some(root) => format!("{found} of {} are in {}", SETS.len(), root.display()),
         None => "no folder of data sets was found".to_owned(),
     };
-    console.say(&format!("{looked} (set SEQUELA_DATA to look elsewhere)"));
+    console.say(&format!(
+        "{looked} (set SEQUELA_DATA to look elsewhere); sets with a size to get (? is told then) \
+         come by `sequela data get NAME`"
+    ));
     Ok(())
 }
 
-fn megabytes(bytes: u64) -> String {
+pub(super) fn megabytes(bytes: u64) -> String {
     format!("{:.2} MB", bytes as f64 / 1e6)
 }

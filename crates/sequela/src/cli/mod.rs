@@ -9,6 +9,8 @@ mod describe;
 mod errors;
 mod evaluate;
 pub(crate) mod failure;
+#[cfg(feature = "fetch")]
+mod get;
 mod init;
 mod inspect;
 mod predict;
@@ -16,4 +18,5 @@ mod progress;
 mod run;
 mod sets;
 pub(crate) mod signal;
+mod stream;
 mod train;

@@ -1,15 +1,15 @@
 //! `sequela predict`: forecasts from a model file.
 
-use std::io::{self, BufRead as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use sequela_core::{Class, Limits};
+use sequela_core::Limits;
 use sequela_formats::durable::write_atomic;
-use sequela_train::{Model, Options, PredictRows, Stream, predict, read_input};
+use sequela_train::{Model, Options, PredictRows, predict, read_input};
 
 use super::console::Console;
 use super::failure::{Failure, Outcome};
+use super::stream::Streaming;
 
 /// Arguments of `sequela predict`.
 #[derive(Debug, Args)]
@@ -17,15 +17,18 @@ use super::failure::{Failure, Outcome};
 The file needs the columns that the model was trained on, by name; the order does not matter.
 A forecast needs a whole window of steps before it; shorter series are refused.
 
-With --stream, each line of FILE (or - for standard input) holds one step: the model's channels in
-its order, parted by commas, empty where nothing was measured. Each line is answered by one line: the
-forecasts at the model's horizons, empty until there is a whole window. The numbers have the same bits
-as those of --every.
+With --stream, each line of FILE (or - for standard input) holds one step of one subject, and is
+answered by one line: the forecasts at the model's horizons, empty until there is a whole window. The
+numbers have the same bits as those of --every, however the subjects' lines are mixed. Lines are a CSV
+with a header (the model's channels by name, perhaps a subject and a time), or the model's channels in
+its order without a header, or JSON objects. Lines that are waiting are stepped together; every answer
+is written before more input is waited for.
 
 Examples:
   sequela predict run/model.safetensors ward.csv
   sequela predict run/model.safetensors ward.csv --every --out forecasts.csv
-  tail -f heart_rate.txt | sequela predict run/model.safetensors - --stream")]
+  tail -f heart_rate.txt | sequela predict run/model.safetensors - --stream
+  monitor | sequela predict run/model.safetensors - --stream --on-error skip --state ward.state")]
 pub(crate) struct Predict {
     /// The model file that training left
     model: PathBuf,
@@ -34,12 +37,11 @@ pub(crate) struct Predict {
     /// Forecast from every step that has a whole window before it, not only from the last
     #[arg(long)]
     every: bool,
-    /// A line in, a line out
-    #[arg(long, conflicts_with_all = ["every", "out", "json"])]
-    stream: bool,
     /// File to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    streaming: Streaming,
 }
 
 impl Predict {
@@ -47,8 +49,8 @@ impl Predict {
     pub(crate) fn run(&self, threads: usize, console: Console) -> Result<Outcome, Failure> {
         let limits = Limits::default();
         let model = Model::load(&self.model, &limits)?;
-        if self.stream {
-            return stream(&model, &self.file);
+        if self.streaming.is_asked_for() {
+            return self.streaming.run(&model, &self.file, threads, console);
         }
         let sequences = read_input(&self.file, &model, &limits)?;
         let rows = if self.every { PredictRows::Every } else { PredictRows::Last };
@@ -68,86 +70,5 @@ impl Predict {
             None => Console::print(bytes)?,
         }
         Ok(Outcome::Done)
-    }
-}
-
-/// Answers each line of the input by one line.
-fn stream(model: &Model, file: &Path) -> Result<Outcome, Failure> {
-    let mut input: Box<dyn io::BufRead> = if file == Path::new("-") {
-        Box::new(io::stdin().lock())
-    } else {
-        let open = std::fs::File::open(file).map_err(|error| unreadable(file, &error))?;
-        Box::new(io::BufReader::new(open))
-    };
-    let mut forecaster = Stream::new(model)?;
-    let channels = &model.manifest().schema;
-    let (mut line, mut number) = (Vec::new(), 0_u64);
-    let mut values = vec![0.0_f32; channels.len()];
-    loop {
-        line.clear();
-        number += 1;
-        let cap = Limits::default().line_bytes;
-        let read = io::Read::take(&mut input, cap)
-            .read_until(b'\n', &mut line)
-            .map_err(|error| unreadable(file, &error))?;
-        if read == 0 {
-            return Ok(Outcome::Done);
-        }
-        let place = |field: &str| format!("{}:{number}, field {field}", name_of(file));
-        let text = String::from_utf8_lossy(&line);
-        let cells: Vec<&str> = text.trim_end_matches(['\r', '\n']).split(',').collect();
-        if cells.len() != channels.len() || read as u64 == cap {
-            let message = format!(
-                "{}:{number}: the line has {} cells, not {}",
-                name_of(file),
-                cells.len(),
-                channels.len()
-            );
-            let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
-            return Err(Failure::new(Class::Input, message, format!("give {}", names.join(","))));
-        }
-        for ((cell, channel), value) in cells.iter().zip(channels).zip(&mut values) {
-            *value = number_in(cell).ok_or_else(|| {
-                let message = format!("{}: this is not a number", place(&channel.name));
-                Failure::new(Class::Input, message, "leave it empty where nothing was measured")
-            })?;
-        }
-        let answer = forecaster.push(&values)?.map_or_else(String::new, |forecasts| {
-            let cells: Vec<String> = forecasts.iter().map(f32::to_string).collect();
-            cells.join(",")
-        });
-        Console::print(format!("{answer}\n"))?;
-    }
-}
-
-/// A cell's number; NaN where it says that nothing was measured, `None` where it is neither.
-fn number_in(cell: &str) -> Option<f32> {
-    let cell = cell.trim();
-    let missing = ["", "na", "n/a", "nan", "null", "none"];
-    if missing.contains(&cell.to_lowercase().as_str()) {
-        return Some(f32::NAN);
-    }
-    cell.parse().ok().filter(|value: &f32| value.is_finite())
-}
-
-fn name_of(file: &Path) -> String {
-    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
-}
-
-fn unreadable(file: &Path, error: &io::Error) -> Failure {
-    let message = format!("{}: reading failed ({error})", name_of(file));
-    Failure::new(Class::Io, message, "check the path and who may read it")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::number_in;
-
-    #[test]
-    fn cells_are_numbers_or_missing_or_refused() {
-        assert_eq!(number_in(" 71.5 "), Some(71.5));
-        assert!(number_in("NA").is_some_and(f32::is_nan));
-        assert_eq!(number_in("7l"), None);
-        assert_eq!(number_in("inf"), None);
     }
 }

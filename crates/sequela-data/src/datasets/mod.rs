@@ -1,8 +1,21 @@
-//! Where the public data sets lie on this machine.
+//! Where the public data sets lie on this machine, and how they come there.
+//!
+//! [`find`] looks for them; [`Source`] knows addresses and digests; `fetch`, behind the feature
+//! of that name, brings them.
 
 use std::path::{Path, PathBuf};
 
 use crate::Error;
+
+#[cfg(feature = "fetch")]
+mod fetch;
+mod sources;
+#[cfg(feature = "fetch")]
+mod transfer;
+
+#[cfg(feature = "fetch")]
+pub use fetch::{FetchOptions, Fetched, Progress, fetch};
+pub use sources::{Check, Source, SourceFile, sources};
 
 /// The folder of data sets: `$SEQUELA_DATA` where it is set, else `shared/data` beside the
 /// workspace (the nearest folder above the present one that has a `shared/data` beside it).
@@ -14,6 +27,12 @@ pub fn root() -> Option<PathBuf> {
     }
     let here = std::env::current_dir().ok()?;
     here.ancestors().skip(1).map(|above| above.join("shared/data")).find(|folder| folder.is_dir())
+}
+
+/// The folder that data sets are to be fetched into: `$SEQUELA_DATA`, whether it is there or
+/// not, else [`root`].
+pub fn target() -> Option<PathBuf> {
+    std::env::var_os("SEQUELA_DATA").map(PathBuf::from).or_else(root)
 }
 
 /// The path of a data set, e.g. `mitbih` or `heart_rate/pyhrv_nni_long.npy`.
