@@ -29,6 +29,15 @@ pub(super) struct Measure<'a> {
     windows: usize,
 }
 
+/// The figures of one set of weights.
+pub(super) struct Measured {
+    /// Mean over the batches.
+    pub(super) loss: f64,
+    pub(super) layers: Vec<LayerSeen>,
+    /// Norm of all weights' gradients, of each batch.
+    pub(super) norms: Vec<f64>,
+}
+
 /// A recurrent layer of the network.
 struct Node {
     value: Value,
@@ -92,22 +101,20 @@ impl<'a> Measure<'a> {
         self.windows
     }
 
-    /// The norms of every layer, and that of all weights' gradients for each batch.
-    pub(super) fn run(
-        &mut self,
-        parameters: &Parameters,
-    ) -> Result<(Vec<LayerSeen>, Vec<f64>), Error> {
+    /// Measures these weights.
+    pub(super) fn run(&mut self, parameters: &Parameters) -> Result<Measured, Error> {
         let mut sums: Vec<[Squares; 2]> =
             self.nodes.iter().map(|_| <[Squares; 2]>::default()).collect();
         let mut gradients = Gradients::new(parameters);
-        let mut norms = Vec::new();
+        let (mut loss, mut norms) = (0.0, Vec::new());
         self.windows = 0;
         self.feed.begin(0);
         for step in 0..self.feed.steps().min(BATCHES) {
             self.feed.fill(step, &mut self.batch)?;
             self.only_last_steps();
             self.windows += self.batch.sequences();
-            self.runner.train(&mut self.context, parameters, &self.batch, &mut gradients)?;
+            loss +=
+                self.runner.train(&mut self.context, parameters, &self.batch, &mut gradients)?;
             norms.push(gradients.norm(&mut self.context));
             for (node, sums) in self.nodes.iter().zip(&mut sums) {
                 let layout = self.batch.layout(node.layout);
@@ -126,7 +133,7 @@ impl<'a> Measure<'a> {
             hidden: hidden.norms(batches),
             cell: if node.has_cell { cell.norms(batches) } else { Vec::new() },
         });
-        Ok((layers.collect(), norms))
+        Ok(Measured { loss: loss / batches, layers: layers.collect(), norms })
     }
 
     /// Takes the weight of all predictions but each window's last.

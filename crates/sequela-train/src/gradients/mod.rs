@@ -1,7 +1,7 @@
 //! Gradients that can be seen: how far the loss of the last step reaches back, cell by cell.
 //!
 //! The study's network is built three times, with Elman, LSTM and GRU cells, from the same seed.
-//! Of each, the norm of dL/dh_t is measured at every step of a window: with the first weights,
+//! Of each, the norm of `dL/dh_t` is measured at every step of a window: with the first weights,
 //! and after some training with and without clipping. A norm that falls towards the first step
 //! vanishes: what happened there is not learnt. One that grows explodes: steps become wild.
 //!
@@ -39,7 +39,7 @@ use crate::predict::Options;
 use crate::prepare::Prepared;
 use crate::study::{Study, Train};
 use crate::{Error, network};
-use measure::Measure;
+use measure::{Measure, Measured};
 
 /// What is to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,6 +105,8 @@ pub struct Moment {
     pub steps: u64,
     /// Whether training ended early because the loss or a gradient was not finite any more.
     pub broken: bool,
+    /// Loss with these weights, on the measured windows.
+    pub loss: f64,
     /// Each recurrent layer, the lowest first.
     pub layers: Vec<LayerSeen>,
     /// Norm of all weights' gradients, before clipping, in each training step; of the measured
@@ -125,9 +127,9 @@ pub struct LayerSeen {
     pub layer: usize,
     /// Whether it reads in reverse.
     pub reverse: bool,
-    /// Norms of dL/dh_t.
+    /// Norms of `dL/dh_t`.
     pub hidden: Vec<f64>,
-    /// Norms of dL/dc_t, for LSTM.
+    /// Norms of `dL/dc_t`, for LSTM.
     pub cell: Vec<f64>,
 }
 
@@ -197,8 +199,8 @@ impl Bench<'_> {
     fn first(&self, measure: &mut Measure<'_>) -> Result<Moment, Error> {
         let mut parameters = Parameters::new(&self.prepared.program, self.study.study.seed)?;
         amplify(&mut parameters, self.look.gain)?;
-        let (layers, norms) = measure.run(&parameters)?;
-        Ok(Moment { when: When::First, steps: 0, broken: false, layers, norms, cut: 0 })
+        let Measured { loss, layers, norms } = measure.run(&parameters)?;
+        Ok(Moment { when: When::First, steps: 0, broken: false, loss, layers, norms, cut: 0 })
     }
 
     fn trained(&self, measure: &mut Measure<'_>, when: When, clip: Clip) -> Result<Moment, Error> {
@@ -218,8 +220,8 @@ impl Bench<'_> {
             Err(Error::NotFinite { .. }) => true,
             Err(error) => return Err(error),
         };
-        let (layers, _) = measure.run(&fit.parameters)?;
-        Ok(Moment { when, steps: norms.len() as u64, broken, layers, norms, cut })
+        let Measured { loss, layers, .. } = measure.run(&fit.parameters)?;
+        Ok(Moment { when, steps: norms.len() as u64, broken, loss, layers, norms, cut })
     }
 }
 

@@ -10,10 +10,10 @@ use crate::Error;
 impl Seen {
     /// The figures of every cell, layer and moment, for a terminal.
     pub fn text(&self) -> String {
-        format!("{}\n{}{}", self.table().text(), self.legend("\n"), self.remarks(""))
+        format!("{}\n{}{}", self.table().text(), self.legend(), self.remarks(""))
     }
 
-    /// The same as Markdown, with the pictures.
+    /// The same as Markdown, with the pictures `gradients.svg` and `norms.svg`.
     pub fn to_markdown(&self) -> String {
         let norms = if self.trains() { "\n![norms](norms.svg)\n" } else { "" };
         format!(
@@ -21,41 +21,35 @@ impl Seen {
             self.study,
             self.length,
             self.table().markdown(),
-            self.legend("\n"),
+            self.legend(),
             self.remarks("- "),
         )
     }
 
-    /// The norm of dL/dh_t over t, a line for each cell, a panel for each moment.
+    /// The norm of `dL/dh_t` over t, a line for each cell, a panel for each moment.
     ///
     /// # Errors
     /// None that a caller can cause: [`Error::Judge`] where lines and panels disagree.
     pub fn to_svg(&self) -> Result<String, Error> {
-        let mut names: Vec<String> = Vec::new();
-        for cell in &self.cells {
-            let Some(layer) = top(cell, 0) else { continue };
-            let memory = !layer.cell.is_empty();
-            names.push(if memory { format!("{}, h", cell.cell) } else { cell.cell.clone() });
-            names.extend(memory.then(|| format!("{}, c", cell.cell)));
-        }
-        let length = self.cells.iter().filter_map(|cell| top(cell, 0)).map(|l| l.hidden.len());
-        let length = length.max().unwrap_or(0);
-        let positions: Vec<f64> = (0..length).rev().map(|distance| -(distance as f64)).collect();
-        let curves = |moment: usize| {
-            let layers = self.cells.iter().filter_map(move |cell| top(cell, moment));
-            layers.flat_map(|layer| {
-                let curves = [&layer.hidden, &layer.cell].into_iter();
-                curves.filter(|curve| !curve.is_empty())
-            })
+        let shown = |moment: usize| {
+            let layers = self.cells.iter().filter_map(move |cell| Some((cell, top(cell, moment)?)));
+            let hidden = layers.clone().map(|(cell, layer)| (cell, "h", &layer.hidden));
+            let memory = layers.map(|(cell, layer)| (cell, "c", &layer.cell));
+            // Those of c come last: every cell has the stroke that it has in the other picture.
+            hidden.chain(memory).filter(|(_, _, curve)| !curve.is_empty())
         };
-        let largest = (0..self.moments())
-            .flat_map(curves)
-            .flatten()
-            .copied()
-            .filter(|norm| norm.is_finite())
-            .fold(0.0_f64, f64::max);
+        let curves = |moment: usize| shown(moment).map(|(_, _, curve)| curve);
+        let names: Vec<String> =
+            shown(0).map(|(cell, state, _)| format!("{}, {state}", cell.cell)).collect();
+        let length = curves(0).map(Vec::len).max().unwrap_or(0);
+        let positions: Vec<f64> = (0..length).rev().map(|distance| -(distance as f64)).collect();
+        let floor = LEAST
+            * (0..self.moments())
+                .flat_map(curves)
+                .filter_map(|curve| curve.first().copied().filter(|norm| *norm > 0.0))
+                .fold(f64::INFINITY, f64::min);
         let lines: Vec<Vec<Vec<f64>>> = (0..self.moments())
-            .map(|moment| curves(moment).map(|curve| drawn(curve, length, largest)).collect())
+            .map(|moment| curves(moment).map(|curve| drawn(curve, length, floor)).collect())
             .collect();
         let titles: Vec<String> = (0..self.moments()).map(|moment| self.title(moment)).collect();
         let panels: Vec<Panel<'_>> =
@@ -140,57 +134,45 @@ impl Seen {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new(&[
+        let mut columns = vec![
             ("state", Align::Left),
             ("weights", Align::Left),
-            ("at the last", Align::Right),
-            ("half way", Align::Right),
-            ("at the first", Align::Right),
-            ("first/last", Align::Right),
+            ("last", Align::Right),
+            ("middle", Align::Right),
+            ("first", Align::Right),
+            ("ratio", Align::Right),
             ("1 % after", Align::Right),
             ("largest", Align::Right),
-            ("cut", Align::Right),
-        ]);
+            ("loss", Align::Right),
+        ];
+        columns.extend(self.trains().then_some(("cut", Align::Right)));
+        let mut table = Table::new(&columns);
         for cell in &self.cells {
             for moment in &cell.moments {
                 for layer in &moment.layers {
-                    self.rows(&mut table, cell, moment, layer);
+                    rows(&mut table, cell, moment, layer);
                 }
             }
         }
         table
     }
 
-    fn rows(&self, table: &mut Table, cell: &CellSeen, moment: &Moment, layer: &LayerSeen) {
-        let several = moment.layers.len() > 1;
-        let curves = [("h", &layer.hidden), ("c", &layer.cell)];
-        for (state, curve) in curves.into_iter().filter(|(_, curve)| !curve.is_empty()) {
-            let side = if layer.reverse { " reverse" } else { "" };
-            let place = if several { format!(" {}{side}", layer.layer + 1) } else { String::new() };
-            let mut row = vec![format!("{}{place}, {state}", cell.cell), weights(moment)];
-            row.extend(figures(curve));
-            // What is of all weights stands once.
-            if state == "h" && layer == &moment.layers[0] {
-                row.push(scientific(moment.norms.iter().copied().fold(0.0, f64::max)));
-                row.push(match moment.when {
-                    When::Clipped => share(moment.cut, moment.steps),
-                    When::First | When::Unclipped => String::new(),
-                });
-            }
-            table.row(row);
-        }
-    }
-
     /// What the columns are.
-    fn legend(&self, line: &str) -> String {
+    fn legend(&self) -> String {
+        let clipping = if self.trains() {
+            format!(
+                "\ncut: share of training steps whose gradients were clipped ({}).",
+                clip_words(self.clip)
+            )
+        } else {
+            String::new()
+        };
         format!(
-            "Norms of dL/dh_t (and dL/dc_t) over {} windows of {} steps of the training part, L the loss of{line}\
-             the last step. 1 % after: steps back until the norm is below 1 % of the one at the last step.{line}\
-             largest: norm of all weights' gradients in a step, before clipping. cut: share of steps clipped{line}\
-             ({}).\n",
-            self.windows,
-            self.length,
-            clip_words(self.clip),
+            "last, middle, first: norms of dL/dh_t and dL/dc_t at that step, L the loss of the last step, over\n\
+             {} windows of {} steps of the training part. ratio: of the first to the last.\n\
+             1 % after: steps back until the norm is below 1 % of the one at the last step.\n\
+             largest: norm of all weights' gradients in one step, before clipping. loss: on these windows.{clipping}\n",
+            self.windows, self.length,
         )
     }
 
@@ -199,10 +181,9 @@ impl Seen {
         for cell in &self.cells {
             for moment in cell.moments.iter().filter(|moment| moment.broken) {
                 lines.push(format!(
-                    "{} {}: training broke after {} steps; the loss or a gradient was not finite",
+                    "{}, {}: training broke; the loss or a gradient was not finite",
                     cell.cell,
-                    weights(moment),
-                    moment.steps
+                    weights(moment)
                 ));
             }
         }
@@ -214,16 +195,38 @@ impl Seen {
     }
 }
 
+/// The rows of one layer: h, and c where there is one.
+fn rows(table: &mut Table, cell: &CellSeen, moment: &Moment, layer: &LayerSeen) {
+    let several = moment.layers.len() > 1;
+    let curves = [("h", &layer.hidden), ("c", &layer.cell)];
+    for (state, curve) in curves.into_iter().filter(|(_, curve)| !curve.is_empty()) {
+        let side = if layer.reverse { " reverse" } else { "" };
+        let place = if several { format!(" {}{side}", layer.layer + 1) } else { String::new() };
+        let mut row = vec![format!("{}{place}, {state}", cell.cell), weights(moment)];
+        row.extend(figures(curve));
+        // What is of all weights stands once.
+        if state == "h" && layer == &moment.layers[0] {
+            row.push(scientific(moment.norms.iter().copied().fold(0.0, f64::max)));
+            row.push(scientific(moment.loss));
+            row.push(match moment.when {
+                When::Clipped => share(moment.cut, moment.steps),
+                When::First | When::Unclipped => String::new(),
+            });
+        }
+        table.row(row);
+    }
+}
+
 /// The layer next to the loss, reading forward.
 fn top(cell: &CellSeen, moment: usize) -> Option<&LayerSeen> {
     cell.moments.get(moment)?.layers.iter().rfind(|layer| !layer.reverse)
 }
 
-/// A curve in the order of time; what is far below everything else is left out.
-fn drawn(curve: &[f64], length: usize, largest: f64) -> Vec<f64> {
+/// A curve in the order of time; what is far below the norm at the last step is left out.
+fn drawn(curve: &[f64], length: usize, floor: f64) -> Vec<f64> {
     let value = |distance: usize| {
         let norm = curve.get(distance).copied().unwrap_or(f64::NAN);
-        if norm < largest * LEAST { f64::NAN } else { norm }
+        if norm < floor { f64::NAN } else { norm }
     };
     (0..length).rev().map(value).collect()
 }
@@ -233,6 +236,7 @@ fn figures(curve: &[f64]) -> [String; 5] {
     let at = |distance: usize| curve.get(distance).copied().unwrap_or(f64::NAN);
     let (last, half, first) = (at(0), at(curve.len() / 2), at(curve.len().saturating_sub(1)));
     let reach = match reach(curve) {
+        _ if !last.is_finite() => String::new(),
         Some(steps) => steps.to_string(),
         None => format!("> {}", curve.len().saturating_sub(1)),
     };
@@ -241,7 +245,7 @@ fn figures(curve: &[f64]) -> [String; 5] {
 }
 
 /// Steps back until the norm is below 1 % of that at the last step; `None` if it never is.
-pub(super) fn reach(curve: &[f64]) -> Option<usize> {
+fn reach(curve: &[f64]) -> Option<usize> {
     let last = curve.first().copied().unwrap_or(0.0);
     curve.iter().position(|&norm| norm < 0.01 * last)
 }
@@ -249,8 +253,8 @@ pub(super) fn reach(curve: &[f64]) -> Option<usize> {
 fn weights(moment: &Moment) -> String {
     match moment.when {
         When::First => "first".to_owned(),
-        When::Unclipped => format!("{} steps, unclipped", moment.steps),
-        When::Clipped => format!("{} steps, clipped", moment.steps),
+        When::Unclipped => format!("{} unclipped", moment.steps),
+        When::Clipped => format!("{} clipped", moment.steps),
     }
 }
 
@@ -270,5 +274,5 @@ fn scientific(value: f64) -> String {
     if value.is_finite() { format!("{value:.1e}") } else { "not finite".to_owned() }
 }
 
-/// Norms below this part of the largest are not drawn.
+/// Norms below this part of the least one at the last step are not drawn.
 const LEAST: f64 = 1e-12;
