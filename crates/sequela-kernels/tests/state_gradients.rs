@@ -103,7 +103,7 @@ fn the_tape_keeps_the_same_gradients_in_both_directions() {
     }
 }
 
-/// dL/dh_t and dL/dc_t, `(B, T, H)`, sequence by sequence, each step a run of its own.
+/// `dL/dh_t` and `dL/dc_t`, `(B, T, H)`, sequence by sequence, each step a run of its own.
 fn by_tape(dump: &Dump, case: &Case) -> [Vec<f64>; 2] {
     let RecurrentShape { cell, direction, inputs, hidden: h } = case.shape;
     let (mut of_hidden, mut of_cell) = (Vec::new(), Vec::new());
