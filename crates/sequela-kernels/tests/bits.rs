@@ -17,7 +17,7 @@ use sequela_core::Random;
 use sequela_kernels::activation::Activation;
 use sequela_kernels::recurrent::{Cell, Direction, RecurrentShape, Reset, State, step};
 use sequela_kernels::{Context, Isa, Matrix};
-use support::{Case, Outcome, pack_rows};
+use support::{Case, Outcome, StateGradients, pack_rows};
 
 const CELLS: [Cell; 7] = [
     Cell::Elman(Activation::Tanh),
@@ -93,7 +93,11 @@ fn threads_and_instruction_sets_do_not_change_a_bit() {
                         // Every thread gets its part, however small the work.
                         let context = Context::with_isa(isa, threads).unwrap();
                         let mut context = context.with_worth(1);
-                        let found = bits(&case.run(&mut context));
+                        let outcome = case.run(&mut context);
+                        let mut kept = StateGradients::default();
+                        let mut found = bits(&case.run_and_keep(&mut context, Some(&mut kept)));
+                        assert!(found == bits(&outcome), "{cell:?}: keeping gradients of states");
+                        found.extend(kept.hidden.iter().chain(&kept.cell).map(|v| v.to_bits()));
                         let first = first.get_or_insert_with(|| found.clone());
                         assert!(*first == found, "{cell:?} {direction:?} {} {threads}", isa.name());
                     }

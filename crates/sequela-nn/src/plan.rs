@@ -63,8 +63,12 @@ pub enum Keep {
 pub enum Wanted {
     /// Those of all parameters.
     Parameters,
-    /// That of one value, an input's among them.
+    /// That of one value, an input's among them. Of a recurrent node it is what arrives at the
+    /// output; what comes back from later steps is in [`Wanted::States`].
     Of(Value),
+    /// The whole gradient of every state of a recurrent node: `dL/dh_t`, and `dL/dc_t` of an LSTM,
+    /// read by [`crate::Runner::state_gradient`].
+    States(Value),
 }
 
 /// Where a value is.
@@ -98,6 +102,8 @@ pub(crate) struct PlannedNode {
     pub(crate) gradient: Option<usize>,
     /// Whether it passes gradients on.
     pub(crate) backward: bool,
+    /// Whether the gradients of its states are kept.
+    pub(crate) states: bool,
     /// How it writes to the gradient of each input (or final state); none where that is not
     /// wanted.
     pub(crate) passes: Vec<Option<Write>>,
@@ -169,6 +175,7 @@ impl<'a> Draft<'a> {
             phase: Phase::Never,
             gradient: None,
             backward: false,
+            states: false,
             passes: vec![None; node.inputs.len()],
         });
         let plan = Plan {
@@ -188,13 +195,19 @@ impl<'a> Draft<'a> {
         self.wanted.iter().any(|wanted| matches!(wanted, Wanted::Of(v) if v.index() == node))
     }
 
+    fn are_states_wanted(&self, node: usize) -> bool {
+        let recurrent = matches!(self.program.nodes()[node].op, Op::Recurrent(_));
+        let asks = |wanted: &Wanted| matches!(wanted, Wanted::States(v) if v.index() == node);
+        recurrent && self.wanted.iter().any(asks)
+    }
+
     /// Outputs and wanted values run in the forward pass, what only losses need after it.
     fn find_phases(&mut self) {
         let mut forward: Vec<Value> =
             self.program.outputs().iter().map(|(_, value)| *value).collect();
         forward.extend(self.wanted.iter().filter_map(|wanted| match wanted {
             Wanted::Of(value) => Some(*value),
-            Wanted::Parameters => None,
+            Wanted::Parameters | Wanted::States(_) => None,
         }));
         let losses = self.program.losses().iter();
         let after: Vec<Value> = losses
@@ -232,7 +245,8 @@ impl<'a> Draft<'a> {
             let before = node.inputs.iter().enumerate().any(|(k, input)| {
                 self.useful[input.index()] && self.route(index, k) != Route::Nowhere
             });
-            self.useful[index] = trained || before || self.is_wanted(index);
+            let wanted = self.is_wanted(index) || self.are_states_wanted(index);
+            self.useful[index] = trained || before || wanted;
         }
         for term in self.program.losses() {
             let prediction = term.prediction.index();
@@ -282,8 +296,10 @@ impl<'a> Draft<'a> {
                 }
             }
             let param = nodes[index].op.operation().param();
+            let states = self.are_states_wanted(index);
             let node = &mut self.plan.nodes[index];
-            node.backward = passes_any || (self.plan.parameters && param.is_some());
+            node.states = states;
+            node.backward = passes_any || states || (self.plan.parameters && param.is_some());
             let recurrent = matches!(nodes[index].op, Op::Recurrent(_));
             if let Some(param) = param
                 && node.backward

@@ -189,6 +189,12 @@ impl Program {
         &self.data.nodes
     }
 
+    /// The value of each node, in the order of [`Program::nodes`].
+    pub fn values(&self) -> impl Iterator<Item = Value> {
+        let count = u32::try_from(self.nodes().len()).unwrap_or(u32::MAX);
+        (0..count).map(Value)
+    }
+
     /// The inputs.
     pub fn inputs(&self) -> &[InputSpec] {
         &self.data.inputs

@@ -10,6 +10,7 @@ use crate::plan::{Capacity, Keep, Phase, Place, Plan};
 use crate::program::{InputId, Program, Rows, Scalar, Value};
 use crate::state::{NodeState, Recurrence, states};
 use crate::transposes::Transposes;
+use sequela_kernels::recurrent::StatePart;
 use sequela_kernels::{Buffer, Context, Matrix, MatrixMut};
 
 /// A program with the memory that batches within one capacity need.
@@ -337,6 +338,26 @@ impl Runner {
         let planned = &self.plan.nodes[value.index()];
         let slot = planned.gradient?;
         Some(Matrix::new(&self.buffers[slot], batch.rows(planned.rows), planned.width))
+    }
+
+    /// `dL/dh_t` or `dL/dc_t` of every step of a recurrent node after a backward pass, `(rows, H)` in
+    /// packed order: all of it, what arrives at the output and what comes back from later steps.
+    /// Of an LSTM, h has what comes by the gates, c what comes by the cell. None where
+    /// [`crate::Wanted::States`] was not asked for, no loss depends on the node, or it has no such
+    /// state.
+    ///
+    /// **Source** Werbos 1990, *Backpropagation through time*, Proc. IEEE 78(10).
+    pub fn state_gradient<'a>(
+        &'a self,
+        value: Value,
+        part: StatePart,
+        batch: &Batch,
+    ) -> Option<Matrix<'a>> {
+        let planned = self.plan.nodes.get(value.index()).filter(|planned| planned.states)?;
+        let NodeState::Batch(state) = &self.states[value.index()] else { return None };
+        let (workspace, rows) = (&state.workspace, planned.rows);
+        let has_part = part == StatePart::Hidden || workspace.shape().has_cell_state();
+        has_part.then(|| workspace.state_gradient(part, batch.layout_of(rows)))
     }
 
     /// Replaces `out` by the rows of sequence `b` of a value, in time order.

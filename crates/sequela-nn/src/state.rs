@@ -83,13 +83,17 @@ fn state_of(
         return Ok(NodeState::Nothing);
     };
     let (rows, sequences) = (capacity.of(node.rows), capacity.sequences);
-    let gates = (shape.gates() + 2) * stride(shape.hidden) * 4;
+    let kept = if planned.states { 2 } else { 0 };
+    let gates = (shape.gates() + 2 + kept) * stride(shape.hidden) * 4;
     *bytes = bytes.saturating_add((rows + sequences).saturating_mul(gates));
     limits::check("plan", "the number of bytes of a plan", *bytes, limits::PLAN_BYTES)?;
     if recurrence == Recurrence::StepByStep && node.rows != Rows::Sequences {
         return Ok(NodeState::Stream(Box::new(State::new(shape, sequences))));
     }
     let keep = if planned.backward { recurrent::Keep::Backward } else { recurrent::Keep::Nothing };
-    let workspace = Workspace::new(shape, recurrent::Capacity { rows, sequences }, keep);
+    let mut workspace = Workspace::new(shape, recurrent::Capacity { rows, sequences }, keep);
+    if planned.states {
+        workspace.keep_state_gradients();
+    }
     Ok(NodeState::Batch(Box::new(BatchState { workspace, carried: None })))
 }

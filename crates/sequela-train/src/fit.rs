@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use sequela_kernels::Context;
-use sequela_nn::{Batch, Gradients, Keep, Mode, Optimiser, Parameters, Program, Runner, Wanted};
+use sequela_nn::{
+    Batch, Clip, Gradients, Keep, Mode, Optimiser, Parameters, Program, Runner, Wanted,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Snapshot;
@@ -259,6 +261,36 @@ impl<'a> Fit<'a> {
                 losses.push(sum / weight);
             }
             (self.progress.loss, self.progress.weight) = (0.0, 0.0);
+        }
+        Ok(())
+    }
+
+    /// Makes `steps` steps without checkpoints and judgements; `seen` is told the norm of each
+    /// one's gradients before clipping, and whether they were cut.
+    pub(crate) fn advance(
+        &mut self,
+        feed: &mut dyn Feed,
+        steps: u64,
+        seen: &mut dyn FnMut(f64, bool),
+    ) -> Result<(), Error> {
+        let of_epoch = feed.steps();
+        feed.begin(self.progress.epoch);
+        for _ in 0..steps {
+            if self.progress.step >= of_epoch {
+                self.progress.epoch += 1;
+                self.progress.step = 0;
+                feed.begin(self.progress.epoch);
+            }
+            let carry = feed.fill(self.progress.step, &mut self.batch)?;
+            self.progress.norm = 0.0;
+            self.step(carry, feed, of_epoch, &crate::run::Nowhere)?;
+            let norm = self.progress.norm;
+            let cut = match self.train.clip {
+                Clip::Off => false,
+                Clip::Norm(limit) => norm > f64::from(limit),
+                Clip::Value(limit) => self.gradients.flat().iter().any(|g| g.abs() >= limit),
+            };
+            seen(norm, cut);
         }
         Ok(())
     }

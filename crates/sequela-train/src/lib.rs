@@ -22,6 +22,7 @@ mod evaluation;
 mod event;
 mod feed;
 mod fit;
+pub mod gradients;
 mod init;
 mod judge;
 mod model;

@@ -47,7 +47,7 @@ fn run(arguments: &Arguments, console: Console) -> Result<Outcome, Failure> {
         Verb::Train(train) => train.run(threads, console),
         Verb::Predict(predict) => predict.run(threads, console),
         Verb::Evaluate(evaluate) => evaluate.run(threads, console),
-        Verb::Inspect(inspect) => inspect.run(console),
+        Verb::Inspect(inspect) => inspect.run(threads, console),
         Verb::Data(data) => data.run(console),
     }
 }

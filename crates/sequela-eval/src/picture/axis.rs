@@ -131,13 +131,17 @@ fn log_ticks(low: f64, high: f64, count: u32) -> Vec<(f64, String)> {
             // Parsing is exact where a power would be off by a rounding.
             let value: f64 = format!("{digit}e{power}").parse().unwrap_or(f64::NAN);
             if value >= low && value <= high {
-                ticks.push((value, plain(value)));
+                let wide = decades > WIDE;
+                ticks.push((value, if wide { format!("1e{power}") } else { plain(value) }));
             }
         }
         power += stride;
     }
     if ticks.len() < 3 { linear_ticks(low, high, count, 0.0) } else { ticks }
 }
+
+/// Powers of ten from which on all are written with an exponent.
+const WIDE: f64 = 8.0;
 
 fn is_whole(value: f64) -> bool {
     (value - libm::round(value)).abs() < 1e-6 * value.abs()
@@ -181,6 +185,7 @@ mod tests {
         assert_eq!(labels(63.0, 96.0, Scale::Linear).len(), 7);
         assert_eq!(labels(0.0, 3e-9, Scale::Linear)[1], "5e-10");
         assert_eq!(labels(1e-5, 1.0, Scale::Log), ["1e-5", "0.0001", "0.001", "0.01", "0.1", "1"]);
+        assert_eq!(labels(1e-12, 1.0, Scale::Log)[4..], ["1e-4", "1e-2", "1e0"]);
         assert_eq!(labels(0.09, 1.2, Scale::Log), ["0.1", "0.2", "0.5", "1"]);
         assert_eq!(labels(0.9, 1.1, Scale::Log), ["0.90", "0.95", "1.00", "1.05", "1.10"]);
     }

@@ -67,16 +67,30 @@ pub(super) fn heading(svg: &mut Svg, title: &str, legend: &[(&str, Swatch)]) {
 
 /// Grid, ticks and labels of both axes.
 pub(super) fn axes(svg: &mut Svg, x: &Axis, y: &Axis, labels: (&str, &str)) {
+    frame(svg, x, y, (LEFT, RIGHT), Some(LEFT - 8.0));
+    names(svg, labels);
+}
+
+/// Grid and ticks between the edges `left` and `right`; the labels of `y` end at `labels`, where
+/// there are to be any.
+pub(super) fn frame(
+    svg: &mut Svg,
+    x: &Axis,
+    y: &Axis,
+    (left, right): (f64, f64),
+    labels: Option<f64>,
+) {
     for (pixel, label) in y.ticks() {
-        svg.line((LEFT, pixel), (RIGHT, pixel), GRID);
-        svg.text((LEFT - 8.0, pixel + 4.0), Anchor::End, SMALL, label);
+        svg.line((left, pixel), (right, pixel), GRID);
+        if let Some(end) = labels {
+            svg.text((end, pixel + 4.0), Anchor::End, SMALL, label);
+        }
     }
     for (pixel, label) in x.ticks() {
         svg.line((pixel, BOTTOM), (pixel, BOTTOM + 5.0), EDGE);
         svg.text((pixel, BOTTOM + 20.0), Anchor::Middle, SMALL, label);
     }
-    svg.line((LEFT, BOTTOM), (RIGHT, BOTTOM), EDGE);
-    names(svg, labels);
+    svg.line((left, BOTTOM), (right, BOTTOM), EDGE);
 }
 
 /// The names of both axes, with their units.

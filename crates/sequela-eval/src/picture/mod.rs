@@ -30,9 +30,11 @@ mod bars;
 mod chart;
 mod lines;
 mod loss;
+mod panels;
 mod svg;
 
 pub use axis::Scale;
 pub use bars::{BarSeries, ErrorBars};
 pub use lines::{Band, ForecastLine, ForecastLines};
 pub use loss::LossCurve;
+pub use panels::{Panel, Panels};

@@ -9,7 +9,7 @@ use super::elman::Elman;
 use super::forward::{Forward, before, check_call, record_at, rows_of_part};
 use super::gru::Gru;
 use super::gru_before::{GruBefore, ResetGradient};
-use super::lstm::Lstm;
+use super::lstm::{CellGradient, Lstm};
 use super::shape::{Cell, Direction, RecurrentShape, Reset, WeightMatrix};
 use super::weights::{WeightItems, WeightPass};
 use super::workspace::{CHUNK_ROWS, Keep, Walked, Workspace};
@@ -254,6 +254,8 @@ struct Pass<'a> {
     initial_cell: *const f32,
     ending: *const f32,
     starting: *mut f32,
+    /// The whole gradients of h and c; null where nobody asked.
+    totals: [*mut f32; 2],
     dx: Option<(*mut f32, Write)>,
 }
 
@@ -278,6 +280,9 @@ impl<'a> Pass<'a> {
             initial_cell: workspace.initial_cell.as_ptr(),
             ending: workspace.ending.as_ptr(),
             starting: workspace.starting.as_mut_ptr(),
+            totals: workspace.totals.each_mut().map(|total| {
+                if total.is_empty() { std::ptr::null_mut() } else { total.as_mut_ptr() }
+            }),
             dx: dx.map(|(dx, write)| (dx.data_mut().as_mut_ptr(), *write)),
         }
     }
@@ -336,15 +341,35 @@ impl<'a> Pass<'a> {
         rows: Range<usize>,
         before: Option<usize>,
     ) {
+        if !step.totals[0].is_null() {
+            self.keep_totals(isa, cell, step, rows.clone());
+        }
         isa.run(BackwardRows { cell, step: *step, rows: rows.clone() });
         if self.shape.cell == Cell::Gru(Reset::BeforeProduct) {
             isa.run(ResetGradient { step: *step, rows: rows.clone() });
         }
         if self.given && before.is_none() {
             // What would go on to the step before goes to the initial state.
-            let step = StepBackward { next: Some(step.record.read()), ..*step };
+            let next = Some(step.record.read());
+            let step = StepBackward { next, dy: None, ending: None, ..*step };
             let out = RowsAt { p: self.starting, row: stride(self.shape.hidden) };
             isa.run(StateGradient { cell, step, out, rows });
+        }
+    }
+
+    /// Keeps the whole gradients of h and c of a step, before its gates are overwritten.
+    fn keep_totals<C: CellTiles>(
+        &self,
+        isa: Isa,
+        cell: C,
+        step: &StepBackward,
+        rows: Range<usize>,
+    ) {
+        let [hidden, c] =
+            step.totals.map(|total| RowsAt { p: total, row: stride(self.shape.hidden) });
+        isa.run(StateGradient { cell, step: *step, out: hidden, rows: rows.clone() });
+        if self.shape.cell == Cell::Lstm {
+            isa.run(CellGradient { step: *step, hidden, out: c, rows });
         }
     }
 
@@ -371,6 +396,9 @@ impl<'a> Pass<'a> {
                 BlocksAt { p: self.cells.add(offset), block, row: LANES }
             };
             let initial = BlocksAt { p: self.initial_cell, block: state, row: LANES };
+            let total = |total: *mut f32| {
+                if total.is_null() { total } else { total.add(layout.offset(t) * hidden) }
+            };
             let y_of = |t: usize| RowsAt { p: self.y.add(layout.offset(t) * hidden), row: hidden };
             StepBackward {
                 sweep: Sweep::of(t),
@@ -386,6 +414,7 @@ impl<'a> Pass<'a> {
                 carry: BlocksAt { p: self.carry, block: state, row: LANES },
                 hidden_before: before.map_or(RowsAt { p: self.initial_hidden, row: hidden }, y_of),
                 hidden: y_of(t),
+                totals: self.totals.map(total),
             }
         }
     }

@@ -118,6 +118,8 @@ pub(super) struct StepBackward {
     pub(super) carry: BlocksAt<*mut f32>,
     pub(super) hidden_before: RowsAt<*const f32>,
     pub(super) hidden: RowsAt<*const f32>,
+    /// Rows where the whole gradients of h and c are kept; null where nobody asked.
+    pub(super) totals: [*mut f32; 2],
 }
 
 impl StepBackward {
@@ -264,10 +266,12 @@ impl<S: Simd, C: CellTiles, const NV: usize> RowTile<S> for BackwardTile<'_, C, 
     }
 }
 
-/// Rows whose walk started at this step: the gradient of their initial h.
+/// The whole gradient of h: what arrives at the step, what `next` sends back, what is carried.
+///
+/// Of a step before it is gone back through; or of initial states, whose `next` is the first step
+/// of their rows and at which nothing arrives.
 pub(super) struct StateGradient<C> {
     pub(super) cell: C,
-    /// The first step of these rows, as the `next` of their initial state.
     pub(super) step: StepBackward,
     pub(super) out: RowsAt<*mut f32>,
     pub(super) rows: Range<usize>,
@@ -280,14 +284,11 @@ impl<C: CellTiles> Kernel for StateGradient<C> {
             for part in 0..LANES / S::WIDTH {
                 for row in self.rows.clone() {
                     let at = At { panel, part, row };
-                    // SAFETY: whoever made the step vouches for these rows and panels.
-                    unsafe {
-                        match self.step.geometry.vectors(panel) {
-                            1 => self.tile::<S, 1>(s, at),
-                            2 => self.tile::<S, 2>(s, at),
-                            3 => self.tile::<S, 3>(s, at),
-                            _ => self.tile::<S, 4>(s, at),
-                        }
+                    match self.step.geometry.vectors(panel) {
+                        1 => self.tile::<S, 1>(s, at),
+                        2 => self.tile::<S, 2>(s, at),
+                        3 => self.tile::<S, 3>(s, at),
+                        _ => self.tile::<S, 4>(s, at),
                     }
                 }
             }
@@ -296,15 +297,14 @@ impl<C: CellTiles> Kernel for StateGradient<C> {
 }
 
 impl<C: CellTiles> StateGradient<C> {
-    /// # Safety
-    /// As [`CellTiles::backward`].
     #[inline(always)]
-    unsafe fn tile<S: Simd, const NV: usize>(&self, s: S, at: At) {
-        let mut sums: Sums<S, 1, NV> = [[s.splat(0.0); NV]];
-        let Some(next) = self.step.next else { return };
-        // SAFETY: as the caller vouches.
+    fn tile<S: Simd, const NV: usize>(&self, s: S, at: At) {
+        // SAFETY: whoever made the step vouches for these rows and panels.
         unsafe {
-            self.cell.through(s, &self.step, next, at, &mut sums);
+            let mut sums: Sums<S, 1, NV> = self.step.arriving(s, at);
+            if let Some(next) = self.step.next {
+                self.cell.through(s, &self.step, next, at, &mut sums);
+            }
             for v in 0..NV {
                 let block = at.panel * VECTORS + v;
                 let lane = at.part * S::WIDTH;

@@ -3,12 +3,13 @@
 //! i = s(z_i), f = s(z_f), g = tanh(z_g), o = s(z_o) with z = b + W x_t + U h_{t-1};
 //! c_t = f c_{t-1} + i g, h_t = o tanh(c_t). Record of a unit: (i, f, g, o), then (dz_i, ...).
 
-use super::cell::{BlocksAt, CellTiles, StepBackward, StepForward};
+use super::cell::{BlocksAt, CellTiles, RowsAt, StepBackward, StepForward};
 use crate::activation::{divide_pair, sigmoid_denominator, tanh, tanh_fraction};
 use crate::buffer::LANES;
 use crate::panel::VECTORS;
-use crate::simd::{Simd, flush};
+use crate::simd::{Kernel, Simd, flush};
 use crate::tile::{At, Left, Right, Scratch, Sums, product, spill};
+use std::ops::Range;
 
 #[derive(Clone, Copy)]
 pub(super) struct Lstm;
@@ -145,6 +146,40 @@ impl CellTiles for Lstm {
                     s.store(gate.add(2 * LANES), flush(s, dz_g));
                     s.store(gate.add(3 * LANES), flush(s, dz_o));
                     s.store(carry, flush(s, df));
+                }
+            }
+        }
+    }
+}
+
+/// The whole gradient of c of a step, from that of h, before the step is gone back through.
+pub(super) struct CellGradient {
+    pub(super) step: StepBackward,
+    pub(super) hidden: RowsAt<*mut f32>,
+    pub(super) out: RowsAt<*mut f32>,
+    pub(super) rows: Range<usize>,
+}
+
+impl Kernel for CellGradient {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { step, hidden, out, rows } = self;
+        for block in 0..step.blocks {
+            for lane in (0..LANES).step_by(S::WIDTH) {
+                for row in rows.clone() {
+                    let column = block * LANES + lane;
+                    let state = row * LANES + lane;
+                    let o = block * step.record.block + row * step.record.row + 3 * LANES + lane;
+                    // SAFETY: whoever made the step vouches for these rows and blocks.
+                    unsafe {
+                        let dh = s.load(hidden.p.add(row * hidden.row + column));
+                        let tanh_c =
+                            tanh(s, s.load(step.cell.p.add(block * step.cell.block + state)));
+                        let through = s.mul(dh, s.load(step.record.p.add(o)));
+                        let carried = s.load(step.carry.p.add(block * step.carry.block + state));
+                        let dc = s.add(carried, s.fnma(s.mul(through, tanh_c), tanh_c, through));
+                        s.store(out.p.add(row * out.row + column), dc);
+                    }
                 }
             }
         }

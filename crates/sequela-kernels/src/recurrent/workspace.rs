@@ -56,6 +56,8 @@ pub struct Workspace {
     pub(super) final_states: [Buffer; 2],
     pub(super) final_gradients: [Buffer; 2],
     pub(super) initial_gradients: [Buffer; 2],
+    /// Whole gradients of h and c of every step; empty where nobody asked.
+    pub(super) totals: [Buffer; 2],
     pub(super) input_steps: Vec<OuterStep>,
     pub(super) hidden_steps: Vec<OuterStep>,
     pub(super) start_steps: Vec<OuterStep>,
@@ -138,15 +140,48 @@ impl Workspace {
                 Buffer::new(backward * matrix),
                 Buffer::new(backward * cell * matrix),
             ],
+            totals: [Buffer::default(), Buffer::default()],
             input_steps: Vec::with_capacity(steps),
             hidden_steps: Vec::with_capacity(steps),
             start_steps: Vec::with_capacity(steps),
         }
     }
 
+    /// The layer that it is for.
+    pub fn shape(&self) -> RecurrentShape {
+        self.shape
+    }
+
+    /// Makes [`super::backward`] keep the whole gradient of h, and of c where there is one, at
+    /// every step, from the next call on; see [`Workspace::state_gradient`].
+    ///
+    /// **Cost** 4 bytes times the rows times H (LSTM: 2 H); each backward takes one more product
+    /// with the hidden weights. Who does not ask pays nothing.
+    ///
+    /// # Panics
+    /// If no memory could hold it, or the workspace keeps nothing.
+    pub fn keep_state_gradients(&mut self) {
+        assert_eq!(self.keep, Keep::Backward, "the workspace keeps nothing for the way back");
+        let matrix = values(self.capacity.rows, stride(self.shape.hidden));
+        let cell = usize::from(self.shape.has_cell_state());
+        self.totals = [Buffer::new(matrix), Buffer::new(cell * matrix)];
+    }
+
+    /// `dL/dh_t` or `dL/dc_t` of every step of the batch gone back through last, `(rows, H)`: all of
+    /// it, what arrives at the output and what comes back from the steps after. For h of an LSTM
+    /// that is the way through the gates; what goes by c is in the gradient of c.
+    ///
+    /// # Panics
+    /// If [`Workspace::keep_state_gradients`] was not called, or `part` is the cell state and the
+    /// recurrence has none.
+    pub fn state_gradient(&self, part: StatePart, layout: &Layout) -> Matrix<'_> {
+        Matrix::new(&self.totals[index(part)], layout.rows(), self.shape.hidden)
+    }
+
     /// Bytes of all buffers.
     pub fn bytes(&self) -> usize {
-        let pairs = [&self.final_states, &self.final_gradients, &self.initial_gradients];
+        let pairs =
+            [&self.final_states, &self.final_gradients, &self.initial_gradients, &self.totals];
         let single = [
             &self.record,
             &self.reset,

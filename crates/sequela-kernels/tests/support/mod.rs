@@ -144,13 +144,32 @@ pub struct Outcome {
     pub dc0: Vec<f32>,
 }
 
+/// Whole gradients of states, `(B, T, H)`; that of c is empty for cells without one.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct StateGradients {
+    pub hidden: Vec<f32>,
+    pub cell: Vec<f32>,
+}
+
 impl Case {
     pub fn run(&self, context: &mut Context) -> Outcome {
+        self.run_and_keep(context, None)
+    }
+
+    /// As `run`, keeping the gradients of all states where they are wanted.
+    pub fn run_and_keep(
+        &self,
+        context: &mut Context,
+        kept: Option<&mut StateGradients>,
+    ) -> Outcome {
         let (shape, h) = (self.shape, self.shape.hidden);
         let layout = Layout::new(&self.lengths);
         let sequences = layout.sequences();
         let capacity = Capacity { rows: layout.rows(), sequences };
         let mut workspace = Workspace::new(shape, capacity, Keep::Backward);
+        if kept.is_some() {
+            workspace.keep_state_gradients();
+        }
         let x = pack_steps(&layout, &self.x, shape.inputs);
         let states = [pack_rows(&self.h0, h), pack_rows(&self.c0, h)];
         let state = |values: &[f32], at: usize| {
@@ -193,6 +212,14 @@ impl Case {
         let out = MatrixMut::new(&mut dx, layout.rows(), shape.inputs);
         let dx_out = Some((out, Write::Overwrite));
         recurrent::backward(context, shape, call, &mut workspace, dx_out, &mut dw).unwrap();
+        if let Some(kept) = kept {
+            let all = |part| {
+                let gradient = workspace.state_gradient(part, &layout);
+                unpack_steps(&layout, gradient.data(), h, self.steps)
+            };
+            kept.hidden = all(StatePart::Hidden);
+            kept.cell = if has_cell { all(StatePart::Cell) } else { Vec::new() };
+        }
         let given = |values: &[f32], part| {
             if values.is_empty() {
                 Vec::new()

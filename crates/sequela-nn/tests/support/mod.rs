@@ -10,7 +10,7 @@ mod dump;
 
 pub(crate) use dump::Dump;
 use sequela_core::Random;
-use sequela_kernels::recurrent::{Cell, Reset};
+use sequela_kernels::recurrent::{Cell, Reset, StatePart};
 use sequela_kernels::{Context, Matrix};
 use sequela_nn::reference::{self, Reference};
 use sequela_nn::{
@@ -137,6 +137,13 @@ pub(crate) fn fed(program: &Program) -> Vec<Value> {
         .collect()
 }
 
+/// The recurrent nodes of a program.
+fn recurrent_nodes(program: &Program) -> Vec<Value> {
+    let nodes = program.nodes().iter().zip(program.values());
+    let recurrent = nodes.filter(|(node, _)| matches!(node.op, Op::Recurrent(_)));
+    recurrent.map(|(_, value)| value).collect()
+}
+
 pub(crate) fn rows_of(matrix: Matrix<'_>) -> Vec<f32> {
     (0..matrix.rows()).flat_map(|row| matrix.row(row).to_vec()).collect()
 }
@@ -164,6 +171,8 @@ pub(crate) struct Pass {
     pub(crate) loss: f64,
     pub(crate) gradients: Vec<Tensor>,
     pub(crate) fed: Vec<Option<Vec<f32>>>,
+    /// The whole gradient of h of each recurrent node.
+    pub(crate) states: Vec<Option<Vec<f32>>>,
     pub(crate) flat: Vec<f32>,
 }
 
@@ -177,6 +186,8 @@ pub(crate) fn run_pass(
     let fed = fed(program);
     let mut wanted = vec![Wanted::Parameters];
     wanted.extend(fed.iter().map(|&value| Wanted::Of(value)));
+    let recurrent = recurrent_nodes(program);
+    wanted.extend(recurrent.iter().map(|&value| Wanted::States(value)));
     let mut runner = Runner::new(program, capacity, &Keep::Gradients(wanted)).unwrap();
     let mut gradients = Gradients::new(parameters);
     let loss = runner.train(context, parameters, batch, &mut gradients).unwrap();
@@ -186,6 +197,10 @@ pub(crate) fn run_pass(
         loss,
         gradients: gradients.tensors(parameters),
         fed: fed.iter().map(|&value| runner.gradient(value, batch).map(rows_of)).collect(),
+        states: recurrent
+            .iter()
+            .map(|&value| runner.state_gradient(value, StatePart::Hidden, batch).map(rows_of))
+            .collect(),
         flat: gradients.flat().to_vec(),
     }
 }
@@ -239,6 +254,13 @@ fn compare(name: &str, program: &Program, pass: &Pass, wanted: &Reference) {
         let zeros = vec![0.0; wanted.len()];
         let found = found.as_ref().unwrap_or(&zeros);
         assert_close(&format!("{name}: d input {}", value.index()), found, wanted, 1e-4);
+    }
+    for (value, found) in recurrent_nodes(program).iter().zip(&pass.states) {
+        // On the tape h_t is one variable: its derivative is the whole gradient.
+        let wanted = &wanted.value_gradients[value.index()];
+        let zeros = vec![0.0; wanted.len()];
+        let found = found.as_ref().unwrap_or(&zeros);
+        assert_close(&format!("{name}: d states {}", value.index()), found, wanted, 1e-4);
     }
 }
 

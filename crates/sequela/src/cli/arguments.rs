@@ -64,7 +64,7 @@ pub(crate) enum Verb {
     Predict(predict::Predict),
     /// Judge a model beside the baselines
     Evaluate(evaluate::Evaluate),
-    /// Show what is inside a model file or a study's program
+    /// Show what is inside a model file or a study's program, and its gradients
     Inspect(inspect::Inspect),
     /// List, get, describe and simulate data
     Data(data::Data),

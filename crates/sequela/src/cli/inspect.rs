@@ -1,4 +1,6 @@
-//! `sequela inspect`: what is inside a model file or a study's program.
+//! `sequela inspect`: what is inside a model file, a study's program, its gradients.
+
+mod gradients;
 
 use std::path::{Path, PathBuf};
 
@@ -43,14 +45,17 @@ Examples:
         #[arg(long, value_name = "FIELD=VALUE")]
         set: Vec<String>,
     },
+    /// Show how far back gradients reach through Elman, LSTM and GRU cells, on a study's data
+    Gradients(gradients::Gradients),
 }
 
 impl Inspect {
     /// Shows what was asked for.
-    pub(crate) fn run(&self, console: Console) -> Result<Outcome, Failure> {
+    pub(crate) fn run(&self, threads: usize, console: Console) -> Result<Outcome, Failure> {
         match &self.what {
             What::Model { file } => show_model(file, console),
             What::Program { study, set } => show_program(study, set, console),
+            What::Gradients(gradients) => gradients.run(threads, console),
         }?;
         Ok(Outcome::Done)
     }
