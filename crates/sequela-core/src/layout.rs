@@ -62,6 +62,37 @@ impl Layout {
         }
     }
 
+    /// Becomes the layout of the steps `from..to` of another one.
+    ///
+    /// All sequences stay, in the same order, those that have ended with length 0: row r here is
+    /// row `whole.offset(from) + r` there. (Sequences that are of one length here need not be in
+    /// batch order, as they are in [`Layout::assign`].) **Cost** O(B + steps), no allocation once
+    /// it has been as large.
+    ///
+    /// # Example
+    /// ```
+    /// use sequela_core::Layout;
+    /// let whole = Layout::new(&[2, 3, 1]);
+    /// let mut part = Layout::default();
+    /// part.assign_part(&whole, 1, 3);
+    /// assert_eq!((part.rows(), part.order(), part.lengths()), (3, whole.order(), &[2, 1, 0][..]));
+    /// ```
+    pub fn assign_part(&mut self, whole: &Self, from: usize, to: usize) {
+        let to = to.min(whole.steps());
+        let from = from.min(to);
+        let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let (first, last) = (narrow(from), narrow(to));
+        self.order.clone_from(&whole.order);
+        self.lengths.clear();
+        self.lengths.extend(whole.lengths.iter().map(|&l| l.min(last).saturating_sub(first)));
+        self.active.clear();
+        self.active.extend_from_slice(&whole.active[from..to]);
+        self.offsets.clear();
+        let start = narrow(whole.offset(from));
+        self.offsets.push(0);
+        self.offsets.extend((from + 1..=to).map(|t| narrow(whole.offset(t)) - start));
+    }
+
     /// Number of sequences, B.
     pub fn sequences(&self) -> usize {
         self.order.len()
@@ -114,6 +145,26 @@ mod tests {
         assert_eq!(layout.order(), [1, 0, 2]);
         let nothing = Layout::new(&[]);
         assert_eq!((nothing.rows(), nothing.steps()), (0, 0));
+    }
+
+    #[test]
+    fn a_part_holds_the_rows_of_its_steps() {
+        let whole = Layout::new(&[2, 5, 3, 0, 5]);
+        let mut part = Layout::default();
+        for from in 0..=6 {
+            for to in from..=6 {
+                part.assign_part(&whole, from, to);
+                assert_eq!(part.sequences(), 5);
+                assert_eq!(part.rows(), whole.offset(to) - whole.offset(from));
+                for t in from..to.min(5) {
+                    assert_eq!(part.active(t - from), whole.active(t));
+                    assert_eq!(part.offset(t - from), whole.offset(t) - whole.offset(from));
+                }
+                assert_eq!(part.steps(), to.min(5).saturating_sub(from));
+                let rows: u32 = part.lengths().iter().sum();
+                assert_eq!(rows as usize, part.rows());
+            }
+        }
     }
 
     #[test]
