@@ -1,5 +1,7 @@
 //! Which (sequence, step) each packed row of a batch is.
 
+use std::ops::Range;
+
 /// The packed, time-major order of a ragged batch: longest sequence first, no padding anywhere.
 ///
 /// Row `offset(t) + k` holds step `t` of the `k`-th longest sequence; `active(t)` sequences are
@@ -91,6 +93,35 @@ impl Layout {
         let start = narrow(whole.offset(from));
         self.offsets.push(0);
         self.offsets.extend((from + 1..=to).map(|t| narrow(whole.offset(t)) - start));
+    }
+
+    /// The first step of the chunk of whole steps that ends before step `end` and has at least
+    /// `rows` rows, or all there are.
+    pub fn chunk_start(&self, end: usize, rows: usize) -> usize {
+        let mut start = end.min(self.steps());
+        let last = self.offset(start);
+        while start > 0 && last - self.offset(start) < rows {
+            start -= 1;
+        }
+        start
+    }
+
+    /// The packed rows of all steps in chunks of whole steps, the last chunk first: the order in
+    /// which sums over steps are taken, so that a walk can be cut between any two chunks.
+    ///
+    /// # Example
+    /// ```
+    /// let layout = sequela_core::Layout::new(&[2, 3, 1]);
+    /// assert_eq!(layout.chunks_back(2).collect::<Vec<_>>(), [3..6, 0..3]);
+    /// ```
+    pub fn chunks_back(&self, rows: usize) -> impl Iterator<Item = Range<usize>> {
+        let mut end = self.steps();
+        std::iter::from_fn(move || {
+            let start = self.chunk_start(end, rows.max(1));
+            let chunk = self.offset(start)..self.offset(end);
+            end = start;
+            (!chunk.is_empty()).then_some(chunk)
+        })
     }
 
     /// Number of sequences, B.

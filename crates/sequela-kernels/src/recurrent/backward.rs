@@ -13,7 +13,7 @@ use super::lstm::Lstm;
 use super::piece::{Piece, Place, Seam};
 use super::shape::{Cell, Direction, RecurrentShape, Reset, WeightMatrix};
 use super::weights::{WeightItems, WeightPass};
-use super::workspace::{CHUNK_ROWS, Keep, Walked, Workspace};
+use super::workspace::{Keep, Walked, Workspace};
 use super::workspace::{gather_blocks, gather_rows, record_width};
 use crate::buffer::{LANES, Matrix, MatrixMut, Write, stride};
 use crate::context::{Shared, share};
@@ -21,7 +21,7 @@ use crate::outer::OuterStep;
 use crate::panel::{Transpose, Transposed, VECTORS};
 use crate::product::{Panels, Product, ProductRows};
 use crate::tile::Left;
-use crate::{Context, Error, Isa};
+use crate::{CHUNK_ROWS, Context, Error, Isa};
 use sequela_core::Layout;
 use std::ops::Range;
 

@@ -2,6 +2,7 @@
 
 use super::forward::Initial;
 use super::shape::{Cell, RecurrentShape, Reset, StatePart};
+use crate::CHUNK_ROWS;
 use crate::buffer::{Buffer, LANES, Matrix, MatrixMut, stride, values};
 use crate::outer::OuterStep;
 use sequela_core::Layout;
@@ -81,9 +82,6 @@ impl Walked {
         }
     }
 }
-
-/// Rows whose gate gradients are summed into the weight gradients while they are in cache.
-pub(super) const CHUNK_ROWS: usize = 256;
 
 impl Workspace {
     /// Memory for batches of up to `capacity`.
