@@ -3,7 +3,7 @@
 use crate::error::{Error, order_error};
 use crate::program::Rows;
 use crate::runner::Runner;
-use crate::state::{BatchState, Carried, NodeState};
+use crate::state::{Carried, NodeState};
 use sequela_kernels::recurrent::{Direction, StatePart};
 use sequela_kernels::{Buffer, Matrix, stride};
 
@@ -29,20 +29,21 @@ impl Runner {
                     "a reverse layer has nothing to carry forward",
                 ));
             }
-            let BatchState { workspace, carried } = &mut **state;
-            let hidden = workspace.final_state(StatePart::Hidden);
             let cell = shape.is_some_and(|shape| shape.has_cell_state());
-            let carried = carried.get_or_insert_with(|| Carried {
+            let mut carried = state.carried.take();
+            let hidden = state.final_state(StatePart::Hidden);
+            let to = carried.get_or_insert_with(|| Carried {
                 hidden: Buffer::default(),
                 cell: Buffer::default(),
                 sequences: 0,
                 width: hidden.width(),
             });
-            carried.sequences = hidden.rows();
-            copy_into(hidden, &mut carried.hidden);
+            to.sequences = hidden.rows();
+            copy_into(hidden, &mut to.hidden);
             if cell {
-                copy_into(workspace.final_state(StatePart::Cell), &mut carried.cell);
+                copy_into(state.final_state(StatePart::Cell), &mut to.cell);
             }
+            state.carried = carried;
         }
         Ok(())
     }

@@ -17,8 +17,10 @@
 
 mod architectures;
 mod batch;
+mod budget;
 mod builder;
 mod carry;
+mod cut;
 mod error;
 mod initialise;
 mod limits;
@@ -29,6 +31,7 @@ mod operations;
 mod optimise;
 mod param;
 mod parameters;
+mod pieces;
 mod plan;
 mod program;
 mod reach;
@@ -39,6 +42,7 @@ mod state;
 mod stream;
 mod table;
 mod transposes;
+mod walk;
 mod words;
 
 pub use architectures::{

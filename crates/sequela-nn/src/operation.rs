@@ -52,6 +52,13 @@ pub(crate) enum Streams {
     No(&'static str),
 }
 
+/// Whether an operation over steps can be run over pieces of them, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cuts {
+    Yes,
+    No(&'static str),
+}
+
 /// An operation; see the module page.
 pub(crate) trait Operation {
     /// Its name in messages and tables.
@@ -76,6 +83,14 @@ pub(crate) trait Operation {
     /// Whether it can run one step at a time.
     fn streams(&self, _parts: &Parts<'_>) -> Streams {
         Streams::Yes
+    }
+
+    /// Whether it can be run over pieces of the steps: as a rule, if it can be run over one.
+    fn cuts(&self, parts: &Parts<'_>, _inputs: &[Value]) -> Cuts {
+        match self.streams(parts) {
+            Streams::Yes => Cuts::Yes,
+            Streams::No(why) => Cuts::No(why),
+        }
     }
 
     /// Computes the output.

@@ -85,9 +85,17 @@ impl Seam {
         Self { record: Buffer::new(values(sequences, record_width(&shape))), rows: 0 }
     }
 
+    /// Bytes that [`Seam::new`] takes.
+    ///
+    /// # Panics
+    /// If no memory could hold it.
+    pub fn bytes_for(shape: RecurrentShape, sequences: usize) -> usize {
+        4 * values(sequences, record_width(&shape))
+    }
+
     /// Bytes of its buffer.
     pub fn bytes(&self) -> usize {
-        self.record.len() * 4
+        4 * self.record.len()
     }
 
     pub(super) fn check(&self, shape: &RecurrentShape, sequences: usize, place: Place) {
