@@ -35,6 +35,16 @@ impl Layout {
         layout
     }
 
+    /// An empty layout with room for so many sequences and steps.
+    pub fn with_capacity(sequences: usize, steps: usize) -> Self {
+        Self {
+            active: Vec::with_capacity(steps),
+            offsets: Vec::with_capacity(steps + 1),
+            order: Vec::with_capacity(sequences),
+            lengths: Vec::with_capacity(sequences),
+        }
+    }
+
     /// Becomes the layout of another batch.
     ///
     /// # Panics

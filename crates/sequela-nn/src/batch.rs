@@ -151,11 +151,21 @@ impl Batch {
         })
     }
 
+    /// Takes the memory that layouts of `rows` steps need, so that no part allocates.
+    pub(crate) fn reserve_steps(&mut self, rows: usize) {
+        let sequences = self.capacity.sequences;
+        for steps in &mut self.steps {
+            steps.layout = Layout::with_capacity(sequences, rows);
+            steps.ranks.reserve(sequences);
+        }
+        self.unit.assign(&self.ones);
+    }
+
     /// Becomes the steps `from..to` of another batch of the same program, which has one layout;
     /// what is not over steps is taken whole.
     pub(crate) fn take_part(&mut self, whole: &Self, from: usize, to: usize) {
         self.sequences = whole.sequences;
-        self.unit.clone_from(&whole.unit);
+        self.unit.assign_part(&whole.unit, 0, 1);
         self.identities.clone_from(&whole.identities);
         self.scalars.clone_from(&whole.scalars);
         (self.seed, self.step, self.mode) = (whole.seed, whole.step, whole.mode);

@@ -36,7 +36,8 @@ pub(crate) fn plan(
         let name = program.nodes()[node].op.label(program.params());
         format!(" (only gates can be recomputed, for node {node}, {name}: {why})")
     });
-    Err(Error::Budget { location: Location::default().field("memory"), needed, budget, why })
+    let location = Location::default().field("memory");
+    Err(Error::Budget { location, needed, budget, why: why.into() })
 }
 
 /// Ways to cut, from few long pieces to many short ones.

@@ -97,7 +97,7 @@ pub enum Error {
         /// What may be taken.
         budget: u64,
         /// What stands in the way of a smaller plan; empty where nothing does.
-        why: String,
+        why: Box<str>,
     },
     /// A kernel broke.
     #[error("a kernel broke: {0}")]

@@ -23,6 +23,7 @@ mod carry;
 mod cut;
 mod error;
 mod initialise;
+mod keep;
 mod limits;
 mod loss;
 mod op;

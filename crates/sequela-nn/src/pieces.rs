@@ -45,8 +45,10 @@ impl StepsInPieces {
     ) -> Result<Option<Self>, Error> {
         let Recompute::Steps(pieces) = plan.recompute else { return Ok(None) };
         let room = piece_capacity(program, capacity, pieces);
+        let mut batch = Batch::new(program, &room)?;
+        batch.reserve_steps(pieces.rows);
         Ok(Some(Self {
-            batch: Batch::new(program, &room)?,
+            batch,
             bounds: Bounds::with_capacity(pieces.count),
             rows: pieces.rows,
             bytes: Batch::bytes_for(program, &room),

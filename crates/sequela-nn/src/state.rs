@@ -6,6 +6,7 @@ use crate::plan::{Capacity, Phase, Pieces, Plan, Recompute};
 use crate::program::{Program, Rows};
 use crate::walk::{Bounds, Own, Walk};
 use crate::{Op, limits};
+use sequela_core::Layout;
 use sequela_kernels::recurrent::{self, Initial, RecurrentShape, State, StatePart, Workspace};
 use sequela_kernels::{Buffer, Matrix, stride};
 
@@ -191,7 +192,7 @@ impl Layer {
             walk.own = own.then(|| Own {
                 rows: pieces.rows,
                 bounds: Bounds::with_capacity(pieces.count),
-                part: sequela_core::Layout::default(),
+                part: Layout::with_capacity(capacity.sequences, pieces.rows),
                 output: Buffer::new(pieces.rows * stride(shape.hidden)),
             });
             walk

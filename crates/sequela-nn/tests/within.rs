@@ -15,8 +15,8 @@ mod support;
 use sequela_kernels::{Context, Isa};
 use sequela_nn::{
     Architecture, Batch, Capacity, CellKind, Directions, DropoutKind, EncoderDecoder, Error,
-    Features, Gradients, Head, Interface, Keep, Loss, NormaliseKind, Parameters, Pooling, Program,
-    Retain, Runner, Sequence, Wanted,
+    Features, Gradients, Head, Interface, Keep, Loss, NormaliseKind, Pooling, Program, Retain,
+    Runner, Sequence, Wanted,
 };
 use support::{Draw, bits, capacity, fed, random_batch, random_parameters, rows_of};
 
