@@ -1,5 +1,7 @@
 //! Which (sequence, step) each packed row of a batch is.
 
+use std::ops::Range;
+
 /// The packed, time-major order of a ragged batch: longest sequence first, no padding anywhere.
 ///
 /// Row `offset(t) + k` holds step `t` of the `k`-th longest sequence; `active(t)` sequences are
@@ -33,6 +35,16 @@ impl Layout {
         layout
     }
 
+    /// An empty layout with room for so many sequences and steps.
+    pub fn with_capacity(sequences: usize, steps: usize) -> Self {
+        Self {
+            active: Vec::with_capacity(steps),
+            offsets: Vec::with_capacity(steps + 1),
+            order: Vec::with_capacity(sequences),
+            lengths: Vec::with_capacity(sequences),
+        }
+    }
+
     /// Becomes the layout of another batch.
     ///
     /// # Panics
@@ -60,6 +72,66 @@ impl Layout {
             self.active.push(narrow(running));
             self.offsets.push(narrow(offset));
         }
+    }
+
+    /// Becomes the layout of the steps `from..to` of another one.
+    ///
+    /// All sequences stay, in the same order, those that have ended with length 0: row r here is
+    /// row `whole.offset(from) + r` there. (Sequences that are of one length here need not be in
+    /// batch order, as they are in [`Layout::assign`].) **Cost** O(B + steps), no allocation once
+    /// it has been as large.
+    ///
+    /// # Example
+    /// ```
+    /// use sequela_core::Layout;
+    /// let whole = Layout::new(&[2, 3, 1]);
+    /// let mut part = Layout::default();
+    /// part.assign_part(&whole, 1, 3);
+    /// assert_eq!((part.rows(), part.order(), part.lengths()), (3, whole.order(), &[2, 1, 0][..]));
+    /// ```
+    pub fn assign_part(&mut self, whole: &Self, from: usize, to: usize) {
+        let to = to.min(whole.steps());
+        let from = from.min(to);
+        let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let (first, last) = (narrow(from), narrow(to));
+        self.order.clone_from(&whole.order);
+        self.lengths.clear();
+        self.lengths.extend(whole.lengths.iter().map(|&l| l.min(last).saturating_sub(first)));
+        self.active.clear();
+        self.active.extend_from_slice(&whole.active[from..to]);
+        self.offsets.clear();
+        let start = narrow(whole.offset(from));
+        self.offsets.push(0);
+        self.offsets.extend((from + 1..=to).map(|t| narrow(whole.offset(t)) - start));
+    }
+
+    /// The first step of the chunk of whole steps that ends before step `end` and has at least
+    /// `rows` rows, or all there are.
+    pub fn chunk_start(&self, end: usize, rows: usize) -> usize {
+        let mut start = end.min(self.steps());
+        let last = self.offset(start);
+        while start > 0 && last - self.offset(start) < rows {
+            start -= 1;
+        }
+        start
+    }
+
+    /// The packed rows of all steps in chunks of whole steps, the last chunk first: the order in
+    /// which sums over steps are taken, so that a walk can be cut between any two chunks.
+    ///
+    /// # Example
+    /// ```
+    /// let layout = sequela_core::Layout::new(&[2, 3, 1]);
+    /// assert_eq!(layout.chunks_back(2).collect::<Vec<_>>(), [3..6, 0..3]);
+    /// ```
+    pub fn chunks_back(&self, rows: usize) -> impl Iterator<Item = Range<usize>> {
+        let mut end = self.steps();
+        std::iter::from_fn(move || {
+            let start = self.chunk_start(end, rows.max(1));
+            let chunk = self.offset(start)..self.offset(end);
+            end = start;
+            (!chunk.is_empty()).then_some(chunk)
+        })
     }
 
     /// Number of sequences, B.
@@ -114,6 +186,26 @@ mod tests {
         assert_eq!(layout.order(), [1, 0, 2]);
         let nothing = Layout::new(&[]);
         assert_eq!((nothing.rows(), nothing.steps()), (0, 0));
+    }
+
+    #[test]
+    fn a_part_holds_the_rows_of_its_steps() {
+        let whole = Layout::new(&[2, 5, 3, 0, 5]);
+        let mut part = Layout::default();
+        for from in 0..=6 {
+            for to in from..=6 {
+                part.assign_part(&whole, from, to);
+                assert_eq!(part.sequences(), 5);
+                assert_eq!(part.rows(), whole.offset(to) - whole.offset(from));
+                for t in from..to.min(5) {
+                    assert_eq!(part.active(t - from), whole.active(t));
+                    assert_eq!(part.offset(t - from), whole.offset(t) - whole.offset(from));
+                }
+                assert_eq!(part.steps(), to.min(5).saturating_sub(from));
+                let rows: u32 = part.lengths().iter().sum();
+                assert_eq!(rows as usize, part.rows());
+            }
+        }
     }
 
     #[test]

@@ -50,6 +50,10 @@ pub mod reference;
 mod simd;
 mod tile;
 
+/// Rows whose gradients are summed into those of the weights at once: sums over steps go from the
+/// last chunk of whole steps with so many rows to the first.
+pub const CHUNK_ROWS: usize = 256;
+
 pub use buffer::{Buffer, LANES, Matrix, MatrixMut, Write, stride};
 pub use context::Context;
 pub use error::Error;

@@ -7,7 +7,8 @@ use crate::panel::{Packing, Transpose, Transposed, VECTORS};
 use crate::product::{Panels, Product};
 use crate::simd::{Kernel, Simd};
 use crate::tile::Left;
-use crate::{Context, Error};
+use crate::{CHUNK_ROWS, Context, Error};
+use sequela_core::Layout;
 use std::ops::Range;
 
 /// Whether a linear layer has a bias.
@@ -204,11 +205,43 @@ pub fn weight_gradient(
     dy: Matrix<'_>,
     gradient: &mut [f32],
 ) -> Result<(), Error> {
+    sum_gradient(context, shape, None, (x, dy), gradient)
+}
+
+/// As [`weight_gradient`] for rows that are packed steps: the rows are summed in chunks of whole
+/// steps and about 256 rows, the last chunk first, as recurrent layers sum theirs. So a long
+/// walk can be cut between chunks and gone back through piece by piece with the same bits.
+///
+/// # Errors
+/// [`Error::Panicked`] where a worker broke.
+///
+/// # Panics
+/// If shapes disagree.
+pub fn weight_gradient_of_steps(
+    context: &mut Context,
+    shape: LinearShape,
+    layout: &Layout,
+    x: Matrix<'_>,
+    dy: Matrix<'_>,
+    gradient: &mut [f32],
+) -> Result<(), Error> {
+    assert_eq!(x.rows(), layout.rows(), "x");
+    sum_gradient(context, shape, Some(layout), (x, dy), gradient)
+}
+
+fn sum_gradient(
+    context: &mut Context,
+    shape: LinearShape,
+    layout: Option<&Layout>,
+    (x, dy): (Matrix<'_>, Matrix<'_>),
+    gradient: &mut [f32],
+) -> Result<(), Error> {
     let packing = shape.packing();
     assert_eq!((x.rows(), x.width()), (dy.rows(), shape.inputs), "x");
     assert_eq!(dy.width(), shape.outputs, "dy");
     assert!(gradient.len() >= packing.length(), "gradient");
     let job = WeightGradient {
+        layout,
         x: (x.data().as_ptr(), x.stride()),
         dy: (dy.data().as_ptr(), dy.stride()),
         rows: x.rows(),
@@ -225,7 +258,9 @@ pub fn weight_gradient(
     })
 }
 
-struct WeightGradient {
+struct WeightGradient<'a> {
+    /// Of rows that are steps.
+    layout: Option<&'a Layout>,
     x: (*const f32, usize),
     dy: (*const f32, usize),
     rows: usize,
@@ -234,9 +269,18 @@ struct WeightGradient {
     gradient: *mut f32,
 }
 
-impl WeightGradient {
+impl WeightGradient<'_> {
     /// Weight rows in one item.
     const ITEM: usize = 12;
+
+    /// Hands out runs of rows in the order in which they are summed.
+    #[inline(always)]
+    fn runs(&self, mut run: impl FnMut(Range<usize>)) {
+        match self.layout {
+            Some(layout) => layout.chunks_back(CHUNK_ROWS).for_each(run),
+            None => run(0..self.rows),
+        }
+    }
 
     fn items_of_panel(&self) -> usize {
         self.packing.rows.div_ceil(Self::ITEM).max(1)
@@ -248,7 +292,7 @@ impl WeightGradient {
 }
 
 struct WeightGradientItems<'a> {
-    job: &'a WeightGradient,
+    job: &'a WeightGradient<'a>,
     items: Range<usize>,
 }
 
@@ -264,22 +308,28 @@ impl Kernel for WeightGradientItems<'_> {
                 let lane = part * S::WIDTH;
                 let dy = (job.dy.0.wrapping_add(panel * VECTORS * LANES + lane), job.dy.1);
                 let vectors = job.packing.row_vectors(panel);
-                // SAFETY: the job's constructor checked all extents; this thread owns the item.
-                unsafe {
-                    if item == 0 && job.bias == Bias::Trained {
-                        let bias = job.gradient.add(job.packing.offset(panel) + lane);
-                        column_sums(s, dy, job.rows, bias, vectors);
+                job.runs(|run| {
+                    let (start, rows) = (run.start, run.len());
+                    // SAFETY: the job's constructor checked all extents, runs are rows of it, and
+                    // this thread owns the item.
+                    unsafe {
+                        if item == 0 && job.bias == Bias::Trained {
+                            let bias = job.gradient.add(job.packing.offset(panel) + lane);
+                            let dy = (dy.0.add(start * dy.1), dy.1);
+                            column_sums(s, dy, rows, bias, vectors);
+                        }
+                        let gradient = start * dy.1;
+                        let outer = Outer {
+                            left: job.x,
+                            gradient: dy,
+                            steps: &[OuterStep { left: start, gradient, block: 0, rows }],
+                            panel,
+                            out: job.gradient.add(job.packing.row_offset(panel, 0) + lane),
+                            out_row: vectors * LANES,
+                        };
+                        outer.accumulate(s, first..last, vectors);
                     }
-                    let outer = Outer {
-                        left: job.x,
-                        gradient: dy,
-                        steps: &[OuterStep { left: 0, gradient: 0, block: 0, rows: job.rows }],
-                        panel,
-                        out: job.gradient.add(job.packing.row_offset(panel, 0) + lane),
-                        out_row: vectors * LANES,
-                    };
-                    outer.accumulate(s, first..last, vectors);
-                }
+                });
             }
         }
     }

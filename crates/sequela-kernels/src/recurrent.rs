@@ -15,13 +15,15 @@ mod forward;
 mod gru;
 mod gru_before;
 mod lstm;
+mod piece;
 mod shape;
 mod stream;
 mod weights;
 mod workspace;
 
-pub use backward::{Backward, backward, transpose};
+pub use backward::{Backward, backward, backward_piece, transpose};
 pub use forward::{Forward, Initial, forward};
+pub use piece::{Piece, Place, Seam};
 pub use shape::{Cell, Direction, RecurrentShape, Reset, StatePart, WeightMatrix};
 pub use shape::{Weights, WeightsMut};
 pub use stream::{State, step};

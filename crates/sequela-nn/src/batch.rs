@@ -55,6 +55,8 @@ pub struct Batch {
     pub(crate) seed: u64,
     pub(crate) step: u64,
     pub(crate) mode: Mode,
+    /// The step of the whole walk at which the steps here begin.
+    pub(crate) first_step: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -81,6 +83,19 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
+    /// Becomes the symbols of `rows` rows of others, from row `first` on.
+    fn take_part(&mut self, whole: &Self, first: usize, rows: usize) {
+        self.ids.clear();
+        self.starts.clear();
+        if whole.starts.is_empty() {
+            self.ids.extend_from_slice(&whole.ids[first..first + rows]);
+            return;
+        }
+        let starts = &whole.starts[first..=first + rows];
+        self.starts.extend(starts.iter().map(|start| start - starts[0]));
+        self.ids.extend_from_slice(&whole.ids[starts[0] as usize..starts[rows] as usize]);
+    }
+
     /// The ids of a row.
     pub(crate) fn row(&self, row: usize) -> &[u32] {
         if self.starts.is_empty() {
@@ -99,12 +114,7 @@ impl Batch {
     /// program.
     pub fn new(program: &Program, capacity: &Capacity) -> Result<Self, Error> {
         capacity.check(program)?;
-        let mut bytes = 0_usize;
-        for spec in program.inputs() {
-            let width =
-                if let InputKind::Numeric { width } = spec.kind { stride(width) } else { 1 };
-            bytes = bytes.saturating_add(capacity.of(spec.rows).saturating_mul(width * 4));
-        }
+        let bytes = Self::bytes_for(program, capacity);
         limits::check("batch", "the number of bytes of a batch", bytes, limits::PLAN_BYTES)?;
         let inputs = program.inputs().iter().map(|spec| {
             let rows = capacity.of(spec.rows);
@@ -128,7 +138,61 @@ impl Batch {
             seed: 0,
             step: 0,
             mode: Mode::Evaluate,
+            first_step: 0,
         })
+    }
+
+    /// Bytes of the inputs of a batch of this capacity, bags left out.
+    pub fn bytes_for(program: &Program, capacity: &Capacity) -> usize {
+        program.inputs().iter().fold(0, |sum: usize, spec| {
+            let width =
+                if let InputKind::Numeric { width } = spec.kind { stride(width) } else { 1 };
+            sum.saturating_add(capacity.of(spec.rows).saturating_mul(width * 4))
+        })
+    }
+
+    /// Takes the memory that layouts of `rows` steps need, so that no part allocates.
+    pub(crate) fn reserve_steps(&mut self, rows: usize) {
+        let sequences = self.capacity.sequences;
+        for steps in &mut self.steps {
+            steps.layout = Layout::with_capacity(sequences, rows);
+            steps.ranks.reserve(sequences);
+        }
+        self.unit.assign(&self.ones);
+    }
+
+    /// Becomes the steps `from..to` of another batch of the same program, which has one layout;
+    /// what is not over steps is taken whole.
+    pub(crate) fn take_part(&mut self, whole: &Self, from: usize, to: usize) {
+        self.sequences = whole.sequences;
+        self.unit.assign_part(&whole.unit, 0, 1);
+        self.identities.clone_from(&whole.identities);
+        self.scalars.clone_from(&whole.scalars);
+        (self.seed, self.step, self.mode) = (whole.seed, whole.step, whole.mode);
+        self.first_step = whole.first_step + from;
+        let mut first = 0;
+        for (part, whole) in self.steps.iter_mut().zip(&whole.steps) {
+            part.layout.assign_part(&whole.layout, from, to);
+            part.ranks.clone_from(&whole.ranks);
+            first = whole.layout.offset(from);
+        }
+        for (index, source) in whole.inputs.iter().enumerate() {
+            let rows = self.rows(source.spec.rows);
+            let first = if source.spec.rows == Rows::Sequences { 0 } else { first };
+            let part = &mut self.inputs[index];
+            part.fresh = source.fresh;
+            if !source.fresh {
+                continue;
+            }
+            match source.spec.kind {
+                InputKind::Numeric { width } => {
+                    let stride = stride(width);
+                    let from = &source.values[first * stride..][..rows * stride];
+                    part.values[..rows * stride].copy_from_slice(from);
+                }
+                InputKind::Ids { .. } => part.ids.take_part(&source.ids, first, rows),
+            }
+        }
     }
 
     /// Sets the lengths of all sequences in one layout, in batch order.

@@ -24,14 +24,15 @@ impl Runner {
                     "a reverse layer has nothing to carry forward",
                 ));
             }
-            let BatchState { workspace, carried } = state;
-            let hidden = workspace.final_state(StatePart::Hidden);
-            let carried = carried.get_or_insert_with(|| nothing_yet(shape));
+            let mut taken = state.carried.take();
+            let hidden = state.final_state(StatePart::Hidden);
+            let carried = taken.get_or_insert_with(|| nothing_yet(shape));
             carried.sequences = hidden.rows();
             copy_into(hidden, &mut carried.hidden);
             if shape.has_cell_state() {
-                copy_into(workspace.final_state(StatePart::Cell), &mut carried.cell);
+                copy_into(state.final_state(StatePart::Cell), &mut carried.cell);
             }
+            state.carried = taken;
         }
         Ok(())
     }

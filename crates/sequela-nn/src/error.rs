@@ -84,6 +84,21 @@ pub enum Error {
         /// Why it looks ahead.
         what: &'static str,
     },
+    /// A budget of memory is too small, even if all is recomputed that can be.
+    #[error(
+        "{location}: {needed} bytes are needed at least, the budget is {budget}{why}; raise it, or \
+         make the model, the batch or the sequences smaller"
+    )]
+    Budget {
+        /// The setting.
+        location: Location,
+        /// The least that is needed.
+        needed: u64,
+        /// What may be taken.
+        budget: u64,
+        /// What stands in the way of a smaller plan; empty where nothing does.
+        why: Box<str>,
+    },
     /// A kernel broke.
     #[error("a kernel broke: {0}")]
     Kernel(#[from] sequela_kernels::Error),
@@ -93,9 +108,10 @@ impl Error {
     /// The class of this error.
     pub fn class(&self) -> Class {
         match self {
-            Self::Configuration { .. } | Self::Limit { .. } | Self::NotStreamable { .. } => {
-                Class::Usage
-            }
+            Self::Configuration { .. }
+            | Self::Limit { .. }
+            | Self::NotStreamable { .. }
+            | Self::Budget { .. } => Class::Usage,
             Self::Batch { .. } => Class::Input,
             Self::Program { .. } | Self::Weights { .. } => Class::Integrity,
             Self::Shape { .. } | Self::Order { .. } => Class::Internal,

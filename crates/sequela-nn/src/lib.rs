@@ -17,10 +17,13 @@
 
 mod architectures;
 mod batch;
+mod budget;
 mod builder;
 mod carry;
+mod cut;
 mod error;
 mod initialise;
+mod keep;
 mod limits;
 mod loss;
 mod op;
@@ -29,6 +32,7 @@ mod operations;
 mod optimise;
 mod param;
 mod parameters;
+mod pieces;
 mod plan;
 mod program;
 mod reach;
@@ -39,6 +43,7 @@ mod state;
 mod stream;
 mod table;
 mod transposes;
+mod walk;
 mod words;
 
 pub use architectures::{

@@ -14,7 +14,7 @@ use crate::reference::{ReferenceCall, Table};
 use crate::state::NodeState;
 use crate::transposes::Transposes;
 use sequela_core::Layout;
-use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Write, stride};
+use sequela_kernels::{Buffer, CHUNK_ROWS, Context, Matrix, MatrixMut, Write, stride};
 
 /// The form of a value: what its rows are and how wide they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,13 @@ pub(crate) enum Streams {
     No(&'static str),
 }
 
+/// Whether an operation over steps can be run over pieces of them, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cuts {
+    Yes,
+    No(&'static str),
+}
+
 /// An operation; see the module page.
 pub(crate) trait Operation {
     /// Its name in messages and tables.
@@ -76,6 +83,14 @@ pub(crate) trait Operation {
     /// Whether it can run one step at a time.
     fn streams(&self, _parts: &Parts<'_>) -> Streams {
         Streams::Yes
+    }
+
+    /// Whether it can be run over pieces of the steps: as a rule, if it can be run over one.
+    fn cuts(&self, parts: &Parts<'_>, _inputs: &[Value]) -> Cuts {
+        match self.streams(parts) {
+            Streams::Yes => Cuts::Yes,
+            Streams::No(why) => Cuts::No(why),
+        }
     }
 
     /// Computes the output.
@@ -298,4 +313,16 @@ pub(crate) fn copy_row(from: &[f32], row: &mut [f32]) {
     let (front, rest) = row.split_at_mut(from.len());
     front.copy_from_slice(from);
     rest.fill(0.0);
+}
+
+/// Rows in the order in which gradients of weights are summed over them: as they are for
+/// sequences, chunks of whole steps from the last to the first for steps. See
+/// [`Layout::chunks_back`].
+pub(crate) fn summing_order(batch: &Batch, rows: Rows) -> impl Iterator<Item = usize> {
+    let (sequences, layout) = match rows {
+        Rows::Sequences => (batch.rows(rows), None),
+        Rows::Steps(layout) => (0, Some(batch.layout(layout))),
+    };
+    let chunks = layout.into_iter().flat_map(|layout| layout.chunks_back(CHUNK_ROWS)).flatten();
+    (0..sequences).chain(chunks)
 }

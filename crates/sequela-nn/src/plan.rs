@@ -5,71 +5,16 @@
 //! overwrites, later ones add, and a value that nobody asks the gradient of has none.
 
 use crate::Op;
-use crate::error::{Error, batch_error};
+use crate::budget;
+use crate::cut::{self, Stage};
+use crate::error::Error;
 use crate::limits;
 use crate::operation::{Reads, Route};
 use crate::program::{InputId, Program, Rows, Value};
 use crate::slots::Slots;
 use sequela_kernels::{Write, stride};
 
-/// The largest batch that is planned for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Capacity {
-    /// Most sequences, B.
-    pub sequences: usize,
-    /// Most packed rows (the sum of all lengths), for each layout of the program.
-    pub rows: Vec<usize>,
-}
-
-impl Capacity {
-    /// The same number of rows in every layout.
-    pub fn uniform(program: &Program, sequences: usize, rows: usize) -> Self {
-        Self { sequences, rows: vec![rows; program.layouts().len()] }
-    }
-
-    pub(crate) fn of(&self, rows: Rows) -> usize {
-        match rows {
-            Rows::Sequences => self.sequences,
-            Rows::Steps(layout) => self.rows.get(layout.index()).copied().unwrap_or(0),
-        }
-    }
-
-    pub(crate) fn check(&self, program: &Program) -> Result<(), Error> {
-        if self.rows.len() != program.layouts().len() {
-            let what = format!("{} of {} layouts", self.rows.len(), program.layouts().len());
-            return Err(batch_error("capacity", what));
-        }
-        limits::check("capacity", "the number of sequences", self.sequences, 1 << 30)?;
-        for &rows in &self.rows {
-            limits::check("capacity", "the number of rows", rows, 1 << 31)?;
-        }
-        Ok(())
-    }
-}
-
-/// What a plan keeps beyond the outputs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Keep {
-    /// Nothing: inference, and losses without gradients.
-    Nothing,
-    /// What the gradients of these need.
-    Gradients(Vec<Wanted>),
-}
-
-/// A gradient that is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Wanted {
-    /// Those of all parameters.
-    Parameters,
-    /// That of one value, an input's among them. Of a recurrent node it is what arrives at the
-    /// output; what comes back from later steps is in [`Wanted::States`].
-    Of(Value),
-    /// The whole gradient of every state of a recurrent node: `dL/dh_t`, and `dL/dc_t` of an LSTM,
-    /// read by [`crate::Runner::state_gradient`].
-    States(Value),
-}
+pub use crate::keep::{Capacity, Keep, Wanted};
 
 /// Where a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,8 +43,18 @@ pub(crate) struct PlannedNode {
     pub(crate) width: usize,
     pub(crate) place: Place,
     pub(crate) phase: Phase,
+    /// When it runs if the program is cut in time.
+    pub(crate) stage: Stage,
     /// The buffer of its gradient.
     pub(crate) gradient: Option<usize>,
+    /// Where all its steps are kept beyond their piece, if the program is cut in time.
+    pub(crate) kept: Option<usize>,
+    /// Where the gradients of all its steps are kept.
+    pub(crate) kept_gradient: Option<usize>,
+    /// Whether its gradient is asked for.
+    pub(crate) wanted: bool,
+    /// Whether losses send it a gradient.
+    pub(crate) judged: bool,
     /// Whether it passes gradients on.
     pub(crate) backward: bool,
     /// Whether the gradients of its states are kept.
@@ -107,6 +62,39 @@ pub(crate) struct PlannedNode {
     /// How it writes to the gradient of each input (or final state); none where that is not
     /// wanted.
     pub(crate) passes: Vec<Option<Write>>,
+}
+
+/// What is computed a second time on the way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recompute {
+    Nothing,
+    /// The gates of recurrent layers, in pieces.
+    Gates(Pieces),
+    /// All values over steps, in pieces.
+    Steps(Pieces),
+}
+
+impl Recompute {
+    pub(crate) fn pieces(self) -> Option<Pieces> {
+        match self {
+            Self::Nothing => None,
+            Self::Gates(pieces) | Self::Steps(pieces) => Some(pieces),
+        }
+    }
+
+    /// Whether values over steps live only in their piece.
+    pub(crate) fn cuts_steps(self) -> bool {
+        matches!(self, Self::Steps(_))
+    }
+}
+
+/// How a walk over steps is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pieces {
+    /// Most rows of a piece.
+    pub(crate) rows: usize,
+    /// Most pieces.
+    pub(crate) count: usize,
 }
 
 /// What is decided about a program.
@@ -121,6 +109,10 @@ pub(crate) struct Plan {
     pub(crate) losses: Vec<Option<Write>>,
     /// Length of each buffer.
     pub(crate) slots: Vec<usize>,
+    /// Length of each buffer of what outlives its piece.
+    pub(crate) kept: Vec<usize>,
+    /// What is computed twice.
+    pub(crate) recompute: Recompute,
     /// Whether gradients of parameters are wanted.
     pub(crate) parameters: bool,
     /// Which parameters are needed transposed.
@@ -130,20 +122,48 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(program: &Program, capacity: &Capacity, keep: &Keep) -> Result<Self, Error> {
         capacity.check(program)?;
-        let wanted: &[Wanted] = match keep {
-            Keep::Nothing => &[],
-            Keep::Gradients(wanted) => wanted,
+        let plan = match keep {
+            Keep::Nothing => Self::of(program, capacity, &[], Recompute::Nothing),
+            Keep::Gradients(wanted) => Self::of(program, capacity, wanted, Recompute::Nothing),
+            Keep::Within { bytes, wanted } => budget::plan(program, capacity, wanted, *bytes)?,
         };
-        let mut draft = Draft::new(program, wanted);
+        let buffers = plan.slots.iter().chain(&plan.kept);
+        let bytes = buffers.fold(0_usize, |sum, size| sum.saturating_add(size.saturating_mul(4)));
+        limits::check("plan", "the number of bytes of a plan", bytes, limits::PLAN_BYTES)?;
+        Ok(plan)
+    }
+
+    /// The plan that recomputes so much.
+    pub(crate) fn of(
+        program: &Program,
+        capacity: &Capacity,
+        wanted: &[Wanted],
+        recompute: Recompute,
+    ) -> Self {
+        let mut draft = Draft::new(program, wanted, recompute);
         draft.find_phases();
         draft.find_gradients();
         draft.find_passes();
-        let slots = draft.find_slots(capacity);
-        let bytes =
-            slots.iter().fold(0_usize, |sum, size| sum.saturating_add(size.saturating_mul(4)));
-        limits::check("plan", "the number of bytes of a plan", bytes, limits::PLAN_BYTES)?;
-        draft.plan.slots = slots;
-        Ok(draft.plan)
+        draft.plan.slots = draft.find_slots(capacity);
+        if recompute.cuts_steps() {
+            draft.find_kept(capacity);
+        }
+        draft.plan
+    }
+
+    /// The rows that buffers of a value hold at most.
+    pub(crate) fn most_rows(&self, rows: Rows, capacity: &Capacity) -> usize {
+        match (rows, self.recompute) {
+            (Rows::Steps(_), Recompute::Steps(pieces)) => pieces.rows,
+            _ => capacity.of(rows),
+        }
+    }
+
+    /// The positions in the schedule of one stage.
+    pub(crate) fn stage(&self, stage: Stage) -> std::ops::Range<usize> {
+        let of = |at: &usize| self.nodes[*at].stage;
+        let start = self.schedule.partition_point(|at| of(at) < stage);
+        start..self.schedule.partition_point(|at| of(at) <= stage)
     }
 }
 
@@ -167,13 +187,19 @@ enum Arrival {
 }
 
 impl<'a> Draft<'a> {
-    fn new(program: &'a Program, wanted: &'a [Wanted]) -> Self {
-        let nodes = program.nodes().iter().map(|node| PlannedNode {
+    fn new(program: &'a Program, wanted: &'a [Wanted], recompute: Recompute) -> Self {
+        let stages = cut::stages(program);
+        let nodes = program.nodes().iter().zip(stages).map(|(node, stage)| PlannedNode {
             rows: node.rows,
             width: node.width,
             place: Place::Nowhere,
             phase: Phase::Never,
+            stage,
             gradient: None,
+            kept: None,
+            kept_gradient: None,
+            wanted: false,
+            judged: false,
             backward: false,
             states: false,
             passes: vec![None; node.inputs.len()],
@@ -184,6 +210,8 @@ impl<'a> Draft<'a> {
             forward: 0,
             losses: vec![None; program.losses().len()],
             slots: Vec::new(),
+            kept: Vec::new(),
+            recompute,
             parameters: wanted.contains(&Wanted::Parameters),
             transposed: vec![false; program.params().len()],
         };
@@ -218,7 +246,10 @@ impl<'a> Draft<'a> {
         self.mark(after, Phase::Loss);
         let nodes = &self.plan.nodes;
         let of = |phase: Phase| (0..nodes.len()).filter(move |&n| nodes[n].phase == phase);
-        let schedule: Vec<usize> = of(Phase::Forward).chain(of(Phase::Loss)).collect();
+        let mut schedule: Vec<usize> = of(Phase::Forward).chain(of(Phase::Loss)).collect();
+        if self.plan.recompute.cuts_steps() {
+            schedule.sort_by_key(|&node| nodes[node].stage);
+        }
         self.plan.forward = of(Phase::Forward).count();
         self.plan.schedule = schedule;
     }
@@ -366,7 +397,18 @@ impl<'a> Draft<'a> {
         }
 
         let size = |index: usize| {
-            capacity.of(nodes[index].rows).saturating_mul(stride(nodes[index].width))
+            let rows = self.plan.most_rows(nodes[index].rows, capacity);
+            rows.saturating_mul(stride(nodes[index].width))
+        };
+        let sizes: Vec<usize> = (0..nodes.len()).map(size).collect();
+        // Between pieces of the steps all that is not over steps has to stay.
+        let cuts = self.plan.recompute.cuts_steps();
+        let life = |index: usize, from: usize, until: usize| {
+            if cuts && nodes[index].rows == Rows::Sequences {
+                (0, usize::MAX)
+            } else {
+                (from, until)
+            }
         };
         let mut requests: Vec<Request> = Vec::new();
         for &index in &self.plan.schedule {
@@ -374,25 +416,15 @@ impl<'a> Draft<'a> {
                 self.plan.nodes[index].place = Place::Input(input.input);
             } else {
                 let until = if self.is_wanted(index) { end } else { last_read[index] };
-                let from = position[index];
-                requests.push(Request {
-                    from,
-                    until,
-                    node: index,
-                    kind: Kind::Value,
-                    size: size(index),
-                });
+                let (from, until) = life(index, position[index], until);
+                let (kind, size) = (Kind::Value, sizes[index]);
+                requests.push(Request { from, until, node: index, kind, size });
             }
             if self.plan.nodes[index].gradient.is_some() {
                 let until = if self.is_wanted(index) { end } else { backward_at(index) };
-                let from = gradient_from[index];
-                requests.push(Request {
-                    from,
-                    until,
-                    node: index,
-                    kind: Kind::Gradient,
-                    size: size(index),
-                });
+                let (from, until) = life(index, gradient_from[index], until);
+                let (kind, size) = (Kind::Gradient, sizes[index]);
+                requests.push(Request { from, until, node: index, kind, size });
             }
         }
         requests.sort_by_key(|request| (request.from, request.node, request.kind as u8));
@@ -406,6 +438,45 @@ impl<'a> Draft<'a> {
             }
         }
         slots.sizes()
+    }
+
+    /// Gives room to what outlives its piece: outputs, wanted values, and what losses are made of.
+    fn find_kept(&mut self, capacity: &Capacity) {
+        let mut values: Vec<Value> = self.program.outputs().iter().map(|(_, v)| *v).collect();
+        let mut gradients = Vec::new();
+        for wanted in self.wanted {
+            if let Wanted::Of(value) = wanted {
+                values.push(*value);
+                gradients.push(*value);
+                self.plan.nodes[value.index()].wanted = true;
+            }
+        }
+        for (term, passes) in self.program.losses().iter().zip(&self.plan.losses) {
+            values.extend([Some(term.prediction), Some(term.target), term.weight].iter().flatten());
+            if passes.is_some() {
+                gradients.push(term.prediction);
+                self.plan.nodes[term.prediction.index()].judged = true;
+            }
+        }
+        let Plan { nodes, kept, .. } = &mut self.plan;
+        let mut room = |node: &PlannedNode| {
+            kept.push(capacity.of(node.rows).saturating_mul(stride(node.width)));
+            Some(kept.len() - 1)
+        };
+        let over_steps = |node: &PlannedNode| node.stage == Stage::Steps;
+        for value in values {
+            let node = &mut nodes[value.index()];
+            let computed = matches!(node.place, Place::Slot(_));
+            if over_steps(node) && computed && node.kept.is_none() {
+                node.kept = room(node);
+            }
+        }
+        for value in gradients {
+            let node = &mut nodes[value.index()];
+            if over_steps(node) && node.gradient.is_some() && node.kept_gradient.is_none() {
+                node.kept_gradient = room(node);
+            }
+        }
     }
 }
 

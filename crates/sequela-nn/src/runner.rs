@@ -6,6 +6,7 @@ use crate::error::{Error, order_error};
 use crate::loss::{Evaluated, Operands};
 use crate::operation::{Backward, Forward, Opened, Values};
 use crate::parameters::{Gradients, Parameters};
+use crate::pieces::StepsInPieces;
 use crate::plan::{Capacity, Keep, Phase, Place, Plan};
 use crate::program::{InputId, Program, Rows, Scalar, Value};
 use crate::state::{NodeState, Recurrence, states};
@@ -45,10 +46,14 @@ use sequela_kernels::{Buffer, Context, Matrix, MatrixMut};
 #[derive(Debug)]
 pub struct Runner {
     pub(crate) program: Program,
-    plan: Plan,
-    buffers: Vec<Buffer>,
+    pub(crate) plan: Plan,
+    pub(crate) buffers: Vec<Buffer>,
     pub(crate) states: Vec<NodeState>,
     transposes: Transposes,
+    /// Values and gradients of all steps, where the buffers hold one piece of them.
+    pub(crate) kept: Vec<Buffer>,
+    /// The piece of the steps in work, where the program is cut.
+    pub(crate) piece: Option<Box<StepsInPieces>>,
     /// Inputs that have to be written before forward, and before losses.
     needed: [Vec<InputId>; 2],
     losses: Vec<f64>,
@@ -92,6 +97,8 @@ impl Runner {
         let needed = [Phase::Forward, Phase::Loss].map(|phase| needed(program, &plan, phase));
         Ok(Self {
             buffers: plan.slots.iter().map(|&size| Buffer::new(size)).collect(),
+            kept: plan.kept.iter().map(|&size| Buffer::new(size)).collect(),
+            piece: StepsInPieces::new(program, &plan, capacity)?.map(Box::new),
             states,
             transposes: Transposes::new(transposed),
             needed,
@@ -108,14 +115,18 @@ impl Runner {
         &self.program
     }
 
-    /// Bytes of values, gradients, workspaces and transposed weights.
+    /// Bytes of values, gradients, workspaces, transposed weights, and of states kept for a
+    /// second walk.
     pub fn bytes(&self) -> u64 {
-        let buffers = self.buffers.iter().map(|buffer| buffer.len() * 4);
-        let states = self.states.iter().map(|state| match state {
-            NodeState::Batch(state) => state.workspace.bytes(),
-            NodeState::Nothing | NodeState::Stream(_) => 0,
-        });
-        (self.transposes.bytes() + buffers.chain(states).sum::<usize>()) as u64
+        let buffers = self.buffers.iter().chain(&self.kept).map(|buffer| buffer.len() * 4);
+        let states = self.states.iter().map(NodeState::bytes);
+        let piece = self.piece.as_ref().map_or(0, |piece| piece.bytes());
+        (self.transposes.bytes() + buffers.chain(states).sum::<usize>() + piece) as u64
+    }
+
+    /// The most pieces in which steps are walked over, within a budget; 1 where all is kept.
+    pub fn pieces(&self) -> usize {
+        self.plan.recompute.pieces().map_or(1, |pieces| pieces.count)
     }
 
     /// Computes the outputs, and what the losses need if their inputs were written too.
@@ -135,15 +146,21 @@ impl Runner {
             batch.check_fresh(input)?;
         }
         let ready = self.needed[1].iter().all(|&input| batch.is_fresh(input));
-        let count = if ready { self.plan.schedule.len() } else { self.plan.forward };
-        for at in 0..count {
-            self.run_node(self.plan.schedule[at], context, parameters, batch)?;
+        if let Some(mut piece) = self.piece.take() {
+            let result = self.forward_in_pieces(&mut piece, context, parameters, (batch, ready));
+            self.piece = Some(piece);
+            result?;
+        } else {
+            let count = if ready { self.plan.schedule.len() } else { self.plan.forward };
+            for at in 0..count {
+                self.run_node(self.plan.schedule[at], context, parameters, batch)?;
+            }
         }
         self.progress = if ready { Progress::Ready } else { Progress::Predicted };
         Ok(())
     }
 
-    fn run_node(
+    pub(crate) fn run_node(
         &mut self,
         index: usize,
         context: &mut Context,
@@ -205,20 +222,19 @@ impl Runner {
 
     fn evaluate(&mut self, index: usize, scale: f64, batch: &Batch) -> Result<Evaluated, Error> {
         let term = &self.program.losses()[index];
-        let slot = self.plan.nodes[term.prediction.index()].gradient;
-        let mut opened = match (self.plan.losses[index], slot) {
-            (Some(write), Some(slot)) => {
-                let planned = &self.plan.nodes[term.prediction.index()];
-                let form = (batch.rows(planned.rows), planned.width);
+        let planned = &self.plan.nodes[term.prediction.index()];
+        let form = (batch.rows(planned.rows), planned.width);
+        let mut opened = match (self.plan.losses[index], planned.kept_gradient, planned.gradient) {
+            (Some(write), Some(kept), _) => Some(Opened::take(&mut self.kept, kept, form, write)),
+            (Some(write), None, Some(slot)) => {
                 Some(Opened::take(&mut self.buffers, slot, form, write))
             }
             _ => None,
         };
-        let values = Values { nodes: &self.plan.nodes, buffers: &self.buffers, batch };
         let operands = Operands {
-            prediction: values.get(term.prediction),
-            target: values.get(term.target),
-            weight: term.weight.map(|weight| values.get(weight)),
+            prediction: self.value(term.prediction, batch),
+            target: self.value(term.target, batch),
+            weight: term.weight.map(|weight| self.value(weight, batch)),
         };
         let weight = term.kind.weigh(&operands);
         let divisor = match weight {
@@ -241,7 +257,8 @@ impl Runner {
             }
         }
         if let Some(opened) = opened {
-            opened.put_back(&mut self.buffers);
+            let kept = self.plan.nodes[term.prediction.index()].kept_gradient.is_some();
+            opened.put_back(if kept { &mut self.kept } else { &mut self.buffers });
         }
         Ok(Evaluated { loss: sum * over, weight: weight? })
     }
@@ -271,38 +288,53 @@ impl Runner {
             return Err(order_error("backward", "a forward pass and a loss have to come first"));
         }
         self.progress = Progress::Nothing;
+        if let Some(mut piece) = self.piece.take() {
+            let result = self.backward_in_pieces(&mut piece, context, parameters, batch, gradients);
+            self.piece = Some(piece);
+            return result;
+        }
         for at in (0..self.plan.schedule.len()).rev() {
-            let index = self.plan.schedule[at];
-            let planned = &self.plan.nodes[index];
-            if !planned.backward {
-                continue;
-            }
-            let node = &self.program.nodes()[index];
-            let dy_buffer =
-                planned.gradient.map(|slot| (slot, std::mem::take(&mut self.buffers[slot])));
-            let rows = batch.rows(planned.rows);
-            let mut call = Backward {
-                context,
-                parts: self.program.parts(),
-                node: index,
-                rows: planned.rows,
-                inputs: &node.inputs,
-                nodes: &self.plan.nodes,
-                buffers: &mut self.buffers,
-                batch,
-                params: parameters,
-                transposes: &mut self.transposes,
-                states: &mut self.states,
-                gradients: self.plan.parameters.then_some(&mut *gradients),
-                dy: dy_buffer.as_ref().map(|(_, buffer)| Matrix::new(buffer, rows, planned.width)),
-            };
-            let result = node.op.operation().backward(&mut call);
-            if let Some((slot, buffer)) = dy_buffer {
-                self.buffers[slot] = buffer;
-            }
-            result?;
+            self.back_node(self.plan.schedule[at], context, parameters, batch, gradients)?;
         }
         Ok(())
+    }
+
+    pub(crate) fn back_node(
+        &mut self,
+        index: usize,
+        context: &mut Context,
+        parameters: &Parameters,
+        batch: &Batch,
+        gradients: &mut Gradients,
+    ) -> Result<(), Error> {
+        let planned = &self.plan.nodes[index];
+        if !planned.backward {
+            return Ok(());
+        }
+        let node = &self.program.nodes()[index];
+        let dy_buffer =
+            planned.gradient.map(|slot| (slot, std::mem::take(&mut self.buffers[slot])));
+        let rows = batch.rows(planned.rows);
+        let mut call = Backward {
+            context,
+            parts: self.program.parts(),
+            node: index,
+            rows: planned.rows,
+            inputs: &node.inputs,
+            nodes: &self.plan.nodes,
+            buffers: &mut self.buffers,
+            batch,
+            params: parameters,
+            transposes: &mut self.transposes,
+            states: &mut self.states,
+            gradients: self.plan.parameters.then_some(gradients),
+            dy: dy_buffer.as_ref().map(|(_, buffer)| Matrix::new(buffer, rows, planned.width)),
+        };
+        let result = node.op.operation().backward(&mut call);
+        if let Some((slot, buffer)) = dy_buffer {
+            self.buffers[slot] = buffer;
+        }
+        result
     }
 
     /// One whole pass: clears `gradients`, then forward, loss and backward. The loss.
@@ -329,6 +361,10 @@ impl Runner {
     /// # Panics
     /// If the value is not computed by this plan.
     pub fn value<'a>(&'a self, value: Value, batch: &'a Batch) -> Matrix<'a> {
+        let planned = &self.plan.nodes[value.index()];
+        if let Some(kept) = planned.kept {
+            return Matrix::new(&self.kept[kept], batch.rows(planned.rows), planned.width);
+        }
         Values { nodes: &self.plan.nodes, buffers: &self.buffers, batch }.get(value)
     }
 
@@ -336,8 +372,11 @@ impl Runner {
     /// on it.
     pub fn gradient<'a>(&'a self, value: Value, batch: &Batch) -> Option<Matrix<'a>> {
         let planned = &self.plan.nodes[value.index()];
-        let slot = planned.gradient?;
-        Some(Matrix::new(&self.buffers[slot], batch.rows(planned.rows), planned.width))
+        let buffer = match planned.kept_gradient {
+            Some(kept) => &self.kept[kept],
+            None => &self.buffers[planned.gradient?],
+        };
+        Some(Matrix::new(buffer, batch.rows(planned.rows), planned.width))
     }
 
     /// `dL/dh_t` or `dL/dc_t` of every step of a recurrent node after a backward pass, `(rows, H)` in

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use sequela_core::Location;
 use sequela_kernels::Context;
 use sequela_nn::{
     Batch, Clip, Gradients, Keep, Mode, Optimiser, Parameters, Program, Runner, Wanted,
@@ -17,7 +18,7 @@ use crate::checkpoint::Snapshot;
 use crate::feed::{Carry, Feed};
 use crate::judge::Judge;
 use crate::schedule::{Moment, ScheduleState};
-use crate::study::{KeepWeights, Train};
+use crate::study::{KeepWeights, Memory, Train};
 use crate::{Error, Event, Observer};
 
 /// Where a run is, and what it has seen.
@@ -103,7 +104,12 @@ impl<'a> Fit<'a> {
         threads: usize,
     ) -> Result<Self, Error> {
         let capacity = feed.capacity(program);
-        let runner = Runner::new(program, &capacity, &Keep::Gradients(vec![Wanted::Parameters]))?;
+        let wanted = vec![Wanted::Parameters];
+        let keep = match train.memory {
+            Some(memory) => Keep::Within { bytes: memory.bytes(), wanted },
+            None => Keep::Gradients(wanted),
+        };
+        let runner = Runner::new(program, &capacity, &keep).map_err(over_budget)?;
         let mut batch = Batch::new(program, &capacity)?;
         batch.set_mode(Mode::Train);
         let parameters = Parameters::new(program, seed)?;
@@ -366,6 +372,21 @@ impl<'a> Fit<'a> {
             self.parameters.set_flat(&best)?;
         }
         Ok(())
+    }
+}
+
+/// Says of a budget that is too small what the study should say instead.
+fn over_budget(error: sequela_nn::Error) -> Error {
+    let sequela_nn::Error::Budget { needed, budget, why, .. } = error else {
+        return error.into();
+    };
+    let least = Memory::of(needed).rounded_up();
+    Error::Study {
+        location: Location::default().field("train.memory").into(),
+        what: format!("{} is too little{why}", Memory::of(budget)),
+        hint: format!(
+            "write memory = \"{least}\" or more, or make train.batch, the window or the model smaller"
+        ),
     }
 }
 

@@ -53,8 +53,8 @@ pub use run::{Outcome, Report, Stopped, resume, train};
 pub use stream::{Dialogue, DialogueOptions, InputFormat, OnFault, Stream, StreamOptions, Streams};
 pub use study::{
     About, ArticleData, Baselines, Checkpoint, Content, CsvData, Data, EvaluateSection,
-    FeedForward, Indicator, InputKind, KeepWeights, Missing, NpyData, Override, Scaling, Schedule,
-    SimulatedData, Split, SplitBy, Study, TargetKind, Task, TimeSpec, TimeWord, Train, ValueSpec,
-    WfdbData, Window,
+    FeedForward, Indicator, InputKind, KeepWeights, Memory, Missing, NpyData, Override, Scaling,
+    Schedule, SimulatedData, Split, SplitBy, Study, TargetKind, Task, TimeSpec, TimeWord, Train,
+    ValueSpec, WfdbData, Window,
 };
 pub use tensors::{Array, Numbers, TensorFile};

@@ -273,6 +273,7 @@ impl Run<'_> {
         let (study, encoder) = (self.study, &prepared.encoder);
         let program = network::feed_forward(study, encoder, &net.hidden)?;
         let train = Train {
+            memory: None,
             epochs: if net.epochs == 0 { study.train.epochs } else { net.epochs },
             ..study.train.clone()
         };

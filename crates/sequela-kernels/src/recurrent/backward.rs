@@ -6,13 +6,14 @@
 
 use super::cell::{BackwardRows, BlocksAt, CellTiles, RowsAt, StateGradient, StepBackward, Sweep};
 use super::elman::Elman;
-use super::forward::{Forward, before, check_call, record_at, rows_of_part};
+use super::forward::{Forward, before, check_call, record_at, record_blocks, rows_of_part};
 use super::gru::Gru;
 use super::gru_before::{GruBefore, ResetGradient};
 use super::lstm::{CellGradient, Lstm};
+use super::piece::{Piece, Place, Seam};
 use super::shape::{Cell, Direction, RecurrentShape, Reset, WeightMatrix};
 use super::weights::{WeightItems, WeightPass};
-use super::workspace::{CHUNK_ROWS, Keep, Walked, Workspace};
+use super::workspace::{Keep, Walked, Workspace};
 use super::workspace::{gather_blocks, gather_rows, record_width};
 use crate::buffer::{LANES, Matrix, MatrixMut, Write, stride};
 use crate::context::{Shared, share};
@@ -20,7 +21,7 @@ use crate::outer::OuterStep;
 use crate::panel::{Transpose, Transposed, VECTORS};
 use crate::product::{Panels, Product, ProductRows};
 use crate::tile::Left;
-use crate::{Context, Error, Isa};
+use crate::{CHUNK_ROWS, Context, Error, Isa};
 use sequela_core::Layout;
 use std::ops::Range;
 
@@ -85,23 +86,47 @@ pub fn backward(
     shape: RecurrentShape,
     call: Backward<'_>,
     workspace: &mut Workspace,
+    dx: Option<(MatrixMut<'_>, Write)>,
+    gradient: &mut [f32],
+) -> Result<(), Error> {
+    let piece = Piece { workspace, seam: &mut Seam::default(), place: Place::Only };
+    backward_piece(context, shape, call, piece, dx, gradient)
+}
+
+/// As [`backward`], through one piece of the steps of a batch; see [`Piece`].
+///
+/// # Errors
+/// [`Error::Panicked`] where a worker broke; then neither output is to be used.
+///
+/// # Panics
+/// As [`backward`]; or if the seam is for another shape or fewer sequences.
+pub fn backward_piece(
+    context: &mut Context,
+    shape: RecurrentShape,
+    call: Backward<'_>,
+    piece: Piece<'_>,
     mut dx: Option<(MatrixMut<'_>, Write)>,
     gradient: &mut [f32],
 ) -> Result<(), Error> {
     let layout = call.forward.layout;
+    let Piece { workspace, seam, place } = piece;
     check(&shape, &call, workspace, dx.as_ref(), gradient);
+    seam.check(&shape, layout.sequences(), place);
     workspace.walked = None;
     let order = layout.order();
-    let [final_hidden, final_cell] = &workspace.final_gradients;
-    let arrived = Matrix::new(final_hidden, order.len(), shape.hidden);
-    gather_rows(order, Some(arrived), &mut workspace.ending, stride(shape.hidden));
-    if call.forward.initial.hidden.is_some() {
+    if !place.is_followed() {
+        let [final_hidden, final_cell] = &workspace.final_gradients;
+        let arrived = Matrix::new(final_hidden, order.len(), shape.hidden);
+        gather_rows(order, Some(arrived), &mut workspace.ending, stride(shape.hidden));
+        let cell =
+            shape.has_cell_state().then(|| Matrix::new(final_cell, order.len(), shape.hidden));
+        gather_blocks(order, cell, &mut workspace.carry, shape.hidden);
+    }
+    if call.forward.initial.hidden.is_some() && !place.is_preceded() {
         // An empty sequence hands its gradient straight to its initial state.
         let values = order.len() * stride(shape.hidden);
         workspace.starting[..values].copy_from_slice(&workspace.ending[..values]);
     }
-    let cell = shape.has_cell_state().then(|| Matrix::new(final_cell, order.len(), shape.hidden));
-    gather_blocks(order, cell, &mut workspace.carry, shape.hidden);
 
     let mut steps = Steps {
         input: std::mem::take(&mut workspace.input_steps),
@@ -109,7 +134,7 @@ pub fn backward(
         start: std::mem::take(&mut workspace.start_steps),
     };
     // SAFETY: each part writes, and reads of what is written, the rows of its own ranks.
-    let pass = unsafe { Shared::new(Pass::new(shape, &call, workspace, dx.as_mut())) };
+    let pass = unsafe { Shared::new(Pass::new(&call, workspace, (seam, place), dx.as_mut())) };
     let weights = (!gradient.is_empty())
         .then(|| WeightPass::new(&call, workspace, pass.get().record, gradient))
         // SAFETY: each part writes its own weight rows, in runs that write no gates.
@@ -119,7 +144,11 @@ pub fn backward(
     workspace.hidden_steps = steps.hidden;
     workspace.start_steps = steps.start;
     result?;
-    keep_initial_gradients(&call.forward, shape, workspace);
+    if place.is_preceded() {
+        seam.keep(layout, &shape, &workspace.record);
+    } else {
+        keep_initial_gradients(&call.forward, shape, workspace);
+    }
     Ok(())
 }
 
@@ -206,6 +235,15 @@ fn step_back(layout: &Layout, direction: Direction, n: usize) -> usize {
     }
 }
 
+/// Where the walk goes on after a step.
+#[derive(Clone, Copy)]
+enum After {
+    /// In this step.
+    Step(usize),
+    /// In the piece that follows.
+    Seam,
+}
+
 /// The step after `t` in walking order, and how many rows of `t` go on into it.
 fn after(layout: &Layout, direction: Direction, t: usize) -> Option<(usize, usize)> {
     match direction {
@@ -243,6 +281,10 @@ fn list_step(layout: &Layout, shape: &RecurrentShape, t: usize, given: bool, ste
 struct Pass<'a> {
     shape: RecurrentShape,
     given: bool,
+    /// Whether given initial states get a gradient from here.
+    starts: bool,
+    /// The first step of the piece that follows: its records and rows.
+    seam: Option<(*const f32, usize)>,
     sequences: usize,
     transposed: &'a [f32],
     y: *const f32,
@@ -261,14 +303,17 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     fn new(
-        shape: RecurrentShape,
         call: &Backward<'a>,
         workspace: &mut Workspace,
+        (seam, place): (&Seam, Place),
         dx: Option<&mut (MatrixMut<'_>, Write)>,
     ) -> Self {
+        let given = call.forward.initial.hidden.is_some();
         Self {
-            shape,
-            given: call.forward.initial.hidden.is_some(),
+            shape: workspace.shape,
+            given,
+            starts: given && !place.is_preceded(),
+            seam: place.is_followed().then(|| seam.records()),
             sequences: call.forward.layout.sequences(),
             transposed: call.transposed,
             y: call.y.data().as_ptr(),
@@ -297,9 +342,12 @@ impl<'a> Pass<'a> {
             return;
         }
         let direction = self.shape.direction;
-        let (fresh, ended) = (before(layout, direction, t), after(layout, direction, t));
-        let cut = |n: Option<(usize, usize)>| n.map_or(0, |(_, rows)| rows);
-        let cuts = [cut(fresh).min(cut(ended)), cut(fresh).max(cut(ended)), layout.active(t)];
+        let fresh = before(layout, direction, t);
+        let ended = after(layout, direction, t)
+            .map(|(t, rows)| (After::Step(t), rows))
+            .or(self.seam.map(|(_, rows)| (After::Seam, rows.min(layout.active(t)))));
+        let cuts = [fresh.map_or(0, |(_, rows)| rows), ended.map_or(0, |(_, rows)| rows)];
+        let cuts = [cuts[0].min(cuts[1]), cuts[0].max(cuts[1]), layout.active(t)];
         let mut start = rows.start;
         for end in cuts {
             let part = start..rows.end.min(end);
@@ -307,7 +355,7 @@ impl<'a> Pass<'a> {
                 continue;
             }
             let before = fresh.filter(|(_, rows)| part.start < *rows).map(|(t, _)| t);
-            let after = ended.filter(|(_, rows)| part.start < *rows).map(|(t, _)| t);
+            let after = ended.filter(|(_, rows)| part.start < *rows).map(|(after, _)| after);
             start = part.end;
             // SAFETY: as the caller vouches.
             unsafe { self.sweep(isa, &self.step(layout, t, (before, after)), part, before) }
@@ -348,7 +396,7 @@ impl<'a> Pass<'a> {
         if self.shape.cell == Cell::Gru(Reset::BeforeProduct) {
             isa.run(ResetGradient { step: *step, rows: rows.clone() });
         }
-        if self.given && before.is_none() {
+        if self.starts && before.is_none() {
             // What would go on to the step before goes to the initial state.
             let next = Some(step.record.read());
             let step = StepBackward { next, dy: None, ending: None, ..*step };
@@ -381,7 +429,7 @@ impl<'a> Pass<'a> {
         &self,
         layout: &Layout,
         t: usize,
-        (before, after): (Option<usize>, Option<usize>),
+        (before, after): (Option<usize>, Option<After>),
     ) -> StepBackward {
         let shape = &self.shape;
         let hidden = stride(shape.hidden);
@@ -405,7 +453,13 @@ impl<'a> Pass<'a> {
                 transposed: self.transposed.as_ptr(),
                 geometry: Transposed::new(&shape.packing(), shape.hidden),
                 blocks: shape.blocks(),
-                next: after.map(|after| record_at(shape, self.record, layout, after).read()),
+                next: match (after, self.seam) {
+                    (Some(After::Step(t)), _) => {
+                        Some(record_at(shape, self.record, layout, t).read())
+                    }
+                    (Some(After::Seam), Some((p, rows))) => Some(record_blocks(shape, p, rows)),
+                    (Some(After::Seam), None) | (None, _) => None,
+                },
                 dy: self.dy.map(|dy| RowsAt { p: dy.add(layout.offset(t) * hidden), row: hidden }),
                 ending: after.is_none().then_some(RowsAt { p: self.ending, row: hidden }),
                 record: record_at(shape, self.record, layout, t),

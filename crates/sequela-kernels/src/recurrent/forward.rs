@@ -275,14 +275,19 @@ pub(super) unsafe fn record_at(
     layout: &Layout,
     t: usize,
 ) -> BlocksAt<*mut f32> {
-    let width = record_width(shape);
     // SAFETY: the offset of a step of the layout lies inside the records.
-    let p = unsafe { record.add(layout.offset(t) * width) };
+    let p = unsafe { record.add(layout.offset(t) * record_width(shape)) };
+    record_blocks(shape, p, layout.active(t))
+}
+
+/// The records at `p` of a step of so many rows.
+pub(super) fn record_blocks<P>(shape: &RecurrentShape, p: P, rows: usize) -> BlocksAt<P> {
+    let width = record_width(shape);
     if let Cell::Elman(_) = shape.cell {
         BlocksAt { p, block: LANES, row: width }
     } else {
         let row = width / shape.blocks().max(1);
-        BlocksAt { p, block: layout.active(t) * row, row }
+        BlocksAt { p, block: rows * row, row }
     }
 }
 

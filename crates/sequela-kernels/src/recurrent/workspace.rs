@@ -2,6 +2,7 @@
 
 use super::forward::Initial;
 use super::shape::{Cell, RecurrentShape, Reset, StatePart};
+use crate::CHUNK_ROWS;
 use crate::buffer::{Buffer, LANES, Matrix, MatrixMut, stride, values};
 use crate::outer::OuterStep;
 use sequela_core::Layout;
@@ -84,9 +85,6 @@ impl Walked {
     }
 }
 
-/// Rows whose gate gradients are summed into the weight gradients while they are in cache.
-pub(super) const CHUNK_ROWS: usize = 256;
-
 impl Workspace {
     /// Memory for batches of up to `capacity`.
     ///
@@ -96,12 +94,9 @@ impl Workspace {
     /// # Panics
     /// If no memory could hold it.
     pub fn new(shape: RecurrentShape, capacity: Capacity, keep: Keep) -> Self {
-        let (rows, sequences) = (capacity.rows, capacity.sequences);
-        let width = shape.blocks() * LANES;
-        let states = values(sequences, width);
-        let matrix = values(sequences, stride(shape.hidden));
+        let Lengths { record, reset, cells, carry, states, matrix } =
+            Lengths::new(&shape, capacity, keep);
         let backward = usize::from(keep == Keep::Backward);
-        let before = shape.cell == Cell::Gru(Reset::BeforeProduct);
         let cell = usize::from(shape.has_cell_state());
         let steps = backward * CHUNK_ROWS;
         Self {
@@ -110,25 +105,12 @@ impl Workspace {
             keep,
             sequences: 0,
             walked: None,
-            record: Buffer::new(match (keep, before) {
-                (Keep::Backward, _) => values(rows, record_width(&shape)),
-                // The gates of one step pass from the first product to the second.
-                (Keep::Nothing, true) => values(sequences, record_width(&shape)),
-                (Keep::Nothing, false) => 0,
-            }),
-            reset: Buffer::new(match (keep, before) {
-                (Keep::Backward, true) => values(rows, stride(shape.hidden)),
-                (Keep::Nothing, true) => matrix,
-                (_, false) => 0,
-            }),
-            cells: Buffer::new(match (shape.has_cell_state(), keep) {
-                (false, _) => 0,
-                (true, Keep::Backward) => values(rows, width),
-                (true, Keep::Nothing) => states,
-            }),
-            carry: Buffer::new(backward * states),
+            record: Buffer::new(record),
+            reset: Buffer::new(reset),
+            cells: Buffer::new(cells),
+            carry: Buffer::new(carry),
             initial_hidden: Buffer::new(matrix),
-            initial_cell: Buffer::new(cell * states),
+            initial_cell: Buffer::new(states),
             ending: Buffer::new(backward * matrix),
             starting: Buffer::new(backward * matrix),
             final_states: [Buffer::new(matrix), Buffer::new(cell * matrix)],
@@ -176,6 +158,19 @@ impl Workspace {
     /// recurrence has none.
     pub fn state_gradient(&self, part: StatePart, layout: &Layout) -> Matrix<'_> {
         Matrix::new(&self.totals[index(part)], layout.rows(), self.shape.hidden)
+    }
+
+    /// The [`Workspace::bytes`] that [`Workspace::new`] would take.
+    ///
+    /// # Panics
+    /// If no memory could hold it.
+    pub fn bytes_for(shape: RecurrentShape, capacity: Capacity, keep: Keep) -> usize {
+        let Lengths { record, reset, cells, carry, states, matrix } =
+            Lengths::new(&shape, capacity, keep);
+        let backward = usize::from(keep == Keep::Backward);
+        let parts = 1 + usize::from(shape.has_cell_state());
+        let matrices = 1 + 2 * backward + parts * (1 + 2 * backward);
+        4 * (record + reset + cells + carry + states + matrices * matrix)
     }
 
     /// Bytes of all buffers.
@@ -236,6 +231,48 @@ impl Workspace {
     }
 }
 
+/// Values of the buffers of a workspace.
+struct Lengths {
+    record: usize,
+    reset: usize,
+    cells: usize,
+    carry: usize,
+    /// Cell states of every sequence; 0 without any.
+    states: usize,
+    /// Hidden states of every sequence.
+    matrix: usize,
+}
+
+impl Lengths {
+    fn new(shape: &RecurrentShape, capacity: Capacity, keep: Keep) -> Self {
+        let (rows, sequences) = (capacity.rows, capacity.sequences);
+        let states = values(sequences, shape.blocks() * LANES);
+        let matrix = values(sequences, stride(shape.hidden));
+        let before = shape.cell == Cell::Gru(Reset::BeforeProduct);
+        Self {
+            record: match (keep, before) {
+                (Keep::Backward, _) => values(rows, record_width(shape)),
+                // The gates of one step pass from the first product to the second.
+                (Keep::Nothing, true) => values(sequences, record_width(shape)),
+                (Keep::Nothing, false) => 0,
+            },
+            reset: match (keep, before) {
+                (Keep::Backward, true) => values(rows, stride(shape.hidden)),
+                (Keep::Nothing, true) => matrix,
+                (_, false) => 0,
+            },
+            cells: match (shape.has_cell_state(), keep) {
+                (false, _) => 0,
+                (true, Keep::Backward) => values(rows, shape.blocks() * LANES),
+                (true, Keep::Nothing) => states,
+            },
+            carry: usize::from(keep == Keep::Backward) * states,
+            states: usize::from(shape.has_cell_state()) * states,
+            matrix,
+        }
+    }
+}
+
 fn index(part: StatePart) -> usize {
     match part {
         StatePart::Hidden => 0,
@@ -273,6 +310,31 @@ pub(super) fn gather_blocks(order: &[u32], from: Option<Matrix<'_>>, to: &mut [f
     for (k, &b) in order.iter().enumerate() {
         for (block, values) in from.row(b as usize).chunks(LANES).enumerate() {
             to[(block * order.len() + k) * LANES..][..values.len()].copy_from_slice(values);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::Activation;
+    use crate::recurrent::Direction;
+
+    #[test]
+    fn a_workspace_takes_what_was_said() {
+        for cell in [
+            Cell::Elman(Activation::Tanh),
+            Cell::Lstm,
+            Cell::Gru(Reset::AfterProduct),
+            Cell::Gru(Reset::BeforeProduct),
+        ] {
+            let shape =
+                RecurrentShape { cell, direction: Direction::Forward, inputs: 3, hidden: 37 };
+            let capacity = Capacity { rows: 50, sequences: 7 };
+            for keep in [Keep::Nothing, Keep::Backward] {
+                let taken = Workspace::new(shape, capacity, keep).bytes();
+                assert_eq!(taken, Workspace::bytes_for(shape, capacity, keep), "{cell:?}");
+            }
         }
     }
 }

@@ -8,6 +8,8 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
+pub mod cases;
+
 use safetensors::{Dtype, SafeTensors};
 use sequela_core::Layout;
 use sequela_kernels::recurrent::{

@@ -165,7 +165,7 @@ fn each_row(batch: &Batch, rows: Rows, mut each: impl FnMut(usize, usize, usize)
     let layout = batch.layout_of(rows);
     for t in 0..layout.steps() {
         for k in 0..layout.active(t) {
-            each(layout.row(t, k), layout.order()[k] as usize, t);
+            each(layout.row(t, k), layout.order()[k] as usize, batch.first_step + t);
         }
     }
 }

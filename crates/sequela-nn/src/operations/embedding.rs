@@ -1,7 +1,7 @@
 //! Symbols to vectors.
 
 use crate::error::Error;
-use crate::operation::{Backward, Form, Forward, Operation, Parts, Reads, copy_row};
+use crate::operation::{Backward, Form, Forward, Operation, Parts, Reads, copy_row, summing_order};
 use crate::param::ParamKind;
 use crate::program::{InputId, InputKind, Param, Value};
 use crate::reference::{ReferenceCall, Table};
@@ -99,7 +99,7 @@ impl Operation for Embedding {
         let (Some(dy), Some(gradients)) = (call.dy, call.gradients.as_mut()) else { return Ok(()) };
         let (ids, gradient) = (call.batch.ids(self.ids), gradients.packed_mut(self.param));
         let stride = stride(dy.width());
-        for row in 0..dy.rows() {
+        for row in summing_order(call.batch, call.rows) {
             let (bag, dy) = (ids.row(row), dy.row(row));
             let factor = self.factor(bag.len());
             for &id in bag {

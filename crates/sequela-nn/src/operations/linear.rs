@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::operation::{Backward, Form, Forward, Operation, Parts, Reads, Values, one};
-use crate::program::{Param, Value};
+use crate::program::{Param, Rows, Value};
 use crate::reference::{ReferenceCall, Table};
 use sequela_kernels::linear;
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,14 @@ impl Operation for Linear {
         if let Some(gradients) = call.gradients.take() {
             let values = Values { nodes: call.nodes, buffers: call.buffers, batch: call.batch };
             let x = values.get(call.inputs[0]);
-            linear::weight_gradient(call.context, shape, x, dy, gradients.packed_mut(self.param))?;
+            let (context, packed) = (&mut *call.context, gradients.packed_mut(self.param));
+            match call.rows {
+                Rows::Sequences => linear::weight_gradient(context, shape, x, dy, packed)?,
+                Rows::Steps(layout) => {
+                    let layout = call.batch.layout(layout);
+                    linear::weight_gradient_of_steps(context, shape, layout, x, dy, packed)?;
+                }
+            }
         }
         Ok(())
     }

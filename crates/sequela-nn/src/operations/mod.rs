@@ -23,6 +23,7 @@ mod shift;
 mod slice;
 mod softmax_steps;
 mod spread;
+mod walking;
 
 pub use activate::Activate;
 pub use add::Add;

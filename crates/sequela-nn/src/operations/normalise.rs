@@ -1,7 +1,9 @@
 //! Layer normalisation.
 
 use crate::error::Error;
-use crate::operation::{Backward, Form, Forward, Operation, Parts, Reads, Values, one};
+use crate::operation::{
+    Backward, Form, Forward, Operation, Parts, Reads, Values, one, summing_order,
+};
 use crate::param::ParamKind;
 use crate::program::{Param, Value};
 use crate::reference::{ReferenceCall, Table};
@@ -97,7 +99,7 @@ impl Operation for Normalise {
             let values = Values { nodes: call.nodes, buffers: call.buffers, batch: call.batch };
             let x = values.get(call.inputs[0]);
             let (gain, bias) = gradients.packed_mut(self.param).split_at_mut(stride(dy.width()));
-            for row in 0..x.rows() {
+            for row in summing_order(call.batch, call.rows) {
                 let (x, dy) = (x.row(row), dy.row(row));
                 let Statistics { mean, scale } = self.statistics(x);
                 for (k, dy) in dy.iter().enumerate() {

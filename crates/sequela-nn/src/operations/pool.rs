@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::operation::{
-    Backward, Form, Forward, Operation, Parts, Reads, Route, Streams, one_of_steps,
+    Backward, Cuts, Form, Forward, Operation, Parts, Reads, Route, Streams, one_of_steps,
 };
 use crate::operations::recurrent::{copy_final_state, is_forward_recurrent, pass_final_gradient};
 use crate::program::{Rows, Value};
@@ -74,6 +74,14 @@ impl Operation for Pool {
             PoolKind::Mean | PoolKind::Max | PoolKind::Sum => {
                 Streams::No("pooling over steps needs all of them")
             }
+        }
+    }
+
+    fn cuts(&self, parts: &Parts<'_>, inputs: &[Value]) -> Cuts {
+        if self.route(parts, inputs, 0) == Route::FinalHidden {
+            Cuts::Yes
+        } else {
+            Cuts::No("pooling over steps needs all of them")
         }
     }
 

@@ -4,10 +4,11 @@ use crate::error::Error;
 use crate::operation::{
     Backward, Form, Forward, Operation, Parts, Reads, Route, Streams, Values, pass,
 };
+use crate::operations::walking::{back, forward};
 use crate::param::ParamKind;
 use crate::program::{Param, Rows, Value};
 use crate::reference::{Finals, ReferenceCall, Table};
-use crate::state::{BatchState, Carried, NodeState};
+use crate::state::NodeState;
 use sequela_kernels::recurrent::{self, Direction, Initial, StatePart, WeightMatrix};
 use sequela_kernels::reference::{CellWeights, run};
 use serde::{Deserialize, Serialize};
@@ -73,20 +74,9 @@ impl Operation for Recurrent {
         let given = |k: usize| call.inputs.get(k).map(|&value| values.get(value));
         match &mut call.states[call.node] {
             NodeState::Batch(state) => {
-                let BatchState { workspace, carried } = &mut **state;
-                let carried = carried.as_ref().filter(|c| c.sequences == layout.sequences());
-                let initial = Initial {
-                    hidden: given(1).or_else(|| carried.and_then(Carried::hidden)),
-                    cell: given(2).or_else(|| carried.and_then(Carried::cell)),
-                };
-                let forward = recurrent::Forward { layout, x, initial, weights };
-                recurrent::forward(
-                    call.context,
-                    shape,
-                    forward,
-                    workspace,
-                    call.output.reborrow(),
-                )?;
+                let given = Initial { hidden: given(1), cell: given(2) };
+                let whole = recurrent::Forward { layout, x, initial: given, weights };
+                forward(call.context, shape, whole, state, call.output.reborrow())?;
             }
             NodeState::Stream(state) => {
                 recurrent::step(call.context, shape, x, weights, state)?;
@@ -107,18 +97,14 @@ impl Operation for Recurrent {
         let values = Values { nodes: call.nodes, buffers: call.buffers, batch: call.batch };
         let given = |k: usize| call.inputs.get(k).map(|&value| values.get(value));
         let layout = call.batch.layout_of(call.rows);
-        let BatchState { workspace, carried } = &mut *state;
-        let carried = carried.as_ref().filter(|c| c.sequences == layout.sequences());
         let forward = recurrent::Forward {
             layout,
             x: values.get(call.inputs[0]),
-            initial: Initial {
-                hidden: given(1).or_else(|| carried.and_then(Carried::hidden)),
-                cell: given(2).or_else(|| carried.and_then(Carried::cell)),
-            },
+            initial: Initial { hidden: given(1), cell: given(2) },
             weights: call.params.packed(self.param),
         };
-        let hidden = forward.recurs().then_some(WeightMatrix::Hidden);
+        let recurs = state.recurs(&forward);
+        let hidden = recurs.then_some(WeightMatrix::Hidden);
         let matrices = hidden.into_iter().chain(dx.as_ref().map(|_| WeightMatrix::Input));
         let backward = recurrent::Backward {
             forward,
@@ -131,20 +117,14 @@ impl Operation for Recurrent {
             (dx.matrix(), write)
         });
         let gradient = call.gradients.as_mut().map(|gradients| {
-            if forward.recurs() {
+            if recurs {
                 gradients.packed_mut(self.param)
             } else {
                 gradients.packed_parts_mut(self.param, shape.input_parts())
             }
         });
-        let result = recurrent::backward(
-            call.context,
-            shape,
-            backward,
-            workspace,
-            out,
-            gradient.unwrap_or(&mut []),
-        );
+        let gradient = gradient.unwrap_or(&mut []);
+        let result = back(call.context, shape, backward, &mut state, out, gradient);
         if let Some(dx) = dx {
             call.close(dx);
         }
@@ -156,7 +136,7 @@ impl Operation for Recurrent {
             }
         }
         call.states[call.node] = NodeState::Batch(state);
-        Ok(result?)
+        result
     }
 
     fn reference<'t>(&self, call: &mut ReferenceCall<'_, 't>) -> Table<'t> {

@@ -32,6 +32,7 @@ mod check;
 mod data;
 mod document;
 mod fault;
+mod memory;
 pub(crate) mod nearest;
 mod training;
 
@@ -48,6 +49,7 @@ pub use data::{
     SimulatedData, Split, SplitBy, TargetKind, TimeSpec, TimeWord, ValueSpec, WfdbData, Window,
 };
 pub use document::Override;
+pub use memory::Memory;
 pub use training::{
     Baselines, Checkpoint, EvaluateSection, FeedForward, KeepWeights, Schedule, Train,
 };

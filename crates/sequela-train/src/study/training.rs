@@ -3,6 +3,8 @@
 use sequela_nn::{Clip, Loss, Method};
 use serde::{Deserialize, Serialize};
 
+use super::Memory;
+
 /// How the network is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -20,6 +22,11 @@ pub struct Train {
     /// the gradient is cut there. Without it windows are trained whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truncate: Option<usize>,
+    /// The most memory that values, gradients and one batch may take, as in "2GiB". Where training
+    /// needs more, what the way back needs is computed a second time instead of kept: the same
+    /// weights bit for bit, for up to 1.4 times the time. Without it all is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
     /// Epochs without a better tuning loss after which training ends; without it all are run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
@@ -45,6 +52,7 @@ impl Default for Train {
             windows_per_epoch: None,
             rate: 1e-3,
             truncate: None,
+            memory: None,
             patience: None,
             keep: KeepWeights::default(),
             clip: Clip::default(),
