@@ -32,6 +32,7 @@
 
 mod cells;
 mod columns;
+mod labels;
 mod read;
 mod sniff;
 mod table;
@@ -39,6 +40,7 @@ mod write;
 
 pub use cells::TimeFormat;
 pub use columns::{SeriesColumns, TimeColumn, ValueColumn};
+pub use labels::{Labels, parse_labels, read_labels};
 pub use read::{Series, SeriesTable, parse_series, read_series};
 pub use sniff::{Sniffed, sniff, sniff_bytes};
 pub use write::{Cell, to_csv};
