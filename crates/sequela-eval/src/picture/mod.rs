@@ -28,11 +28,13 @@
 mod axis;
 mod bars;
 mod chart;
+mod classifier;
 mod lines;
 mod loss;
 mod svg;
 
 pub use axis::Scale;
 pub use bars::{BarSeries, ErrorBars};
+pub use classifier::{ClassifierLine, ClassifierPicture};
 pub use lines::{Band, ForecastLine, ForecastLines};
 pub use loss::LossCurve;
