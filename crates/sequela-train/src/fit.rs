@@ -253,7 +253,7 @@ impl<'a> Fit<'a> {
             for step in 0..steps {
                 let carry = feed.fill(step, &mut self.batch)?;
                 let before = (self.progress.loss, self.progress.weight);
-                self.step(carry, feed, steps, &crate::run::Nowhere)?;
+                self.step(carry, feed, steps, &crate::sink::Nowhere)?;
                 let (sum, weight) =
                     (self.progress.loss - before.0, self.progress.weight - before.1);
                 losses.push(sum / weight);

@@ -16,6 +16,8 @@ mod autoregression;
 mod baselines;
 mod carried;
 mod checkpoint;
+mod classify;
+mod describe;
 mod encode;
 mod error;
 mod evaluation;
@@ -24,6 +26,7 @@ mod feed;
 mod fit;
 mod init;
 mod judge;
+mod judged;
 mod model;
 mod network;
 mod predict;
@@ -32,28 +35,36 @@ mod report;
 mod run;
 mod schedule;
 mod series;
+mod sink;
 mod source;
 mod stream;
 mod stretch;
 mod study;
+mod task;
 mod tensors;
 
 pub use autoregression::Autoregression;
 pub use baselines::BaselineNumbers;
+pub use classify::{
+    ClassEvaluation, ClassMetric, Classes, Classified, ClassifiedRow, Classifier,
+    LogisticRegression, classify, read_labelled,
+};
 pub use encode::Encoder;
 pub use error::Error;
 pub use evaluation::{Evaluation, Forecaster, evaluate};
 pub use event::{Event, Observer, Part};
 pub use fit::EpochMetrics;
 pub use init::init_study;
+pub use judged::Judged;
 pub use model::{ChannelSpec, Manifest, Metric, Model, PartSizes, Provenance};
+pub use network::outline;
 pub use predict::{ForecastRow, Forecasts, Options, PredictRows, predict, read_input};
 pub use run::{Outcome, Report, Stopped, resume, train};
 pub use stream::Stream;
 pub use study::{
-    About, ArticleData, Baselines, Checkpoint, Content, CsvData, Data, EvaluateSection,
-    FeedForward, Indicator, InputKind, KeepWeights, Missing, NpyData, Override, Scaling, Schedule,
-    SimulatedData, Split, SplitBy, Study, TargetKind, Task, TimeSpec, TimeWord, Train, ValueSpec,
-    WfdbData, Window,
+    About, ArticleData, Baselines, Checkpoint, ClassWeights, Content, CsvData, Data,
+    EvaluateSection, FeedForward, Indicator, InputKind, KeepWeights, LabelSpec, Missing, NpyData,
+    Override, Scaling, Schedule, SimulatedData, Split, SplitBy, Study, TargetKind, Task, TimeSpec,
+    TimeWord, Train, ValueSpec, WfdbData, Window,
 };
 pub use tensors::{Array, Numbers, TensorFile};

@@ -102,6 +102,17 @@ impl Document {
         if path.is_empty() { location } else { location.field(path.join(".")) }
     }
 
+    /// Whether a value was written at `path`.
+    pub(crate) fn has(&self, path: &[&str]) -> bool {
+        let mut node = &self.root;
+        path.iter().all(|key| {
+            let Value::Table(table) = &node.value else { return false };
+            let found = table.get(*key);
+            node = found.unwrap_or(node);
+            found.is_some()
+        })
+    }
+
     /// The message for a fault that was met while reading the tree.
     pub(crate) fn explain(&self, fault: Fault) -> Error {
         let mut path = fault.path;

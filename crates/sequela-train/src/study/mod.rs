@@ -29,32 +29,37 @@
 
 mod builtin;
 mod check;
+mod check_task;
+mod classes;
 mod data;
 mod document;
 mod fault;
 pub(crate) mod nearest;
 mod training;
+mod window;
 
 use std::path::{Path, PathBuf};
 
 use sequela_core::Limits;
 use sequela_formats::bounded;
-use sequela_nn::Architecture;
+use sequela_nn::{Architecture, Loss};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use classes::{ClassWeights, LabelSpec};
 pub use data::{
-    ArticleData, Content, CsvData, Data, Indicator, InputKind, Missing, NpyData, Scaling,
-    SimulatedData, Split, SplitBy, TargetKind, TimeSpec, TimeWord, ValueSpec, WfdbData, Window,
+    ArticleData, Content, CsvData, Data, NpyData, Scaling, SimulatedData, Split, SplitBy, TimeSpec,
+    TimeWord, ValueSpec, WfdbData,
 };
 pub use document::Override;
 pub use training::{
     Baselines, Checkpoint, EvaluateSection, FeedForward, KeepWeights, Schedule, Train,
 };
+pub use window::{Indicator, InputKind, Missing, TargetKind, Window};
 
 use crate::Error;
 use document::Document;
-use fault::Reader;
+use fault::{Fault, Reader};
 
 /// A study, checked: sizes are within limits and fields agree with each other.
 ///
@@ -78,6 +83,7 @@ pub struct Study {
     /// Where the series come from.
     pub data: Data,
     /// What the model sees and what it is asked.
+    #[serde(default)]
     pub window: Window,
     /// Who is trained on, tuned on and judged on.
     #[serde(default)]
@@ -120,7 +126,7 @@ pub enum Task {
     /// The series' own future.
     #[default]
     Forecast,
-    /// A class of the whole sequence.
+    /// A class of the whole series of a subject.
     Classify,
     /// A number for the whole sequence.
     Regress,
@@ -158,8 +164,32 @@ impl Study {
         let mut study =
             Self::deserialize(Reader(&document.root)).map_err(|fault| document.explain(fault))?;
         study.base = name.parent().map(Path::to_owned).unwrap_or_default();
+        study.follow_task(&document)?;
         check::check(&study, &|path| document.location(path))?;
         Ok(study)
+    }
+
+    /// What a task needs to be told, and what it has for a default.
+    fn follow_task(&mut self, document: &Document) -> Result<(), Error> {
+        match self.study.task {
+            Task::Forecast => {
+                let missing =
+                    |section, field| Err(document.explain(Fault::missing(section, field)));
+                if !document.has(&["window"]) {
+                    return missing(None, "window");
+                }
+                for field in ["length", "horizons"] {
+                    if !document.has(&["window", field]) {
+                        return missing(Some("window"), field);
+                    }
+                }
+            }
+            Task::Classify if !document.has(&["train", "loss"]) => {
+                self.train.loss = Loss::CrossEntropy { class_weights: Vec::new() };
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// One of the studies that come with the program.
