@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::classify::Classes;
+use sequela_eval::classify::Figure;
+use sequela_eval::table::number;
+
+use crate::classify::{ClassMetric, Classes};
 use crate::model::Model;
 use crate::network;
 
@@ -96,10 +99,17 @@ impl Model {
                 self.target().unit
             );
         }
-        for metric in manifest.classes.iter().flat_map(|classes| &classes.metrics) {
-            let value = sequela_eval::table::number(metric.value.unwrap_or(f64::NAN), 3);
-            let _ =
-                writeln!(text, "figure       {} of {}: {value}", metric.figure, metric.classifier);
+        let metrics = manifest.classes.iter().flat_map(|classes| &classes.metrics);
+        let metrics: Vec<&ClassMetric> = metrics.collect();
+        for of_one in metrics.chunk_by(|a, b| a.classifier == b.classifier) {
+            let figures = of_one.iter().filter_map(|metric| {
+                let figure = Figure::from_key(&metric.figure)?;
+                let value = number(metric.value.unwrap_or(f64::NAN), 3);
+                Figure::COMPARED.contains(&figure).then(|| format!("{} {value}", figure.name()))
+            });
+            let figures: Vec<String> = figures.collect();
+            let name = of_one.first().map_or("", |metric| metric.classifier.as_str());
+            let _ = writeln!(text, "figures      {name}: {}", figures.join(", "));
         }
     }
 }

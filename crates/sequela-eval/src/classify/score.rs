@@ -68,6 +68,11 @@ impl Figure {
         }
     }
 
+    /// The figure with this name for machines.
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|figure| figure.key() == key)
+    }
+
     /// Its name for people.
     pub fn name(self) -> &'static str {
         match self {
@@ -303,6 +308,7 @@ mod tests {
     fn figures_stand_in_the_order_of_their_list() {
         for (at, figure) in Figure::ALL.into_iter().enumerate() {
             assert_eq!(figure.index(), at);
+            assert_eq!(Figure::from_key(figure.key()), Some(figure));
         }
         for (at, figure) in Figure::COMPARED.into_iter().enumerate() {
             assert_eq!(figure.index(), at);

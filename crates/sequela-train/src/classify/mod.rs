@@ -28,6 +28,8 @@ mod numbers;
 mod predict;
 mod prepare;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 pub use evaluation::{ClassEvaluation, Classifier};
 pub use labels::read_labelled;

@@ -1,5 +1,6 @@
 //! A classifier's figures beside the baselines', for a terminal.
 
+use sequela_eval::classify::Figure;
 use sequela_eval::table::{Align, Table, number};
 use sequela_train::{ClassEvaluation, Classes};
 
@@ -26,7 +27,8 @@ pub(crate) fn kept(classes: &Classes) -> String {
     let mut table = Table::new(&columns);
     for figure in figures {
         let of_figure = classes.metrics.iter().filter(|metric| metric.figure == figure);
-        let mut row = vec![figure.replace('_', " ")];
+        let name = Figure::from_key(figure).map_or(figure, Figure::name);
+        let mut row = vec![name.to_owned()];
         row.extend(of_figure.map(|metric| {
             let value = number(metric.value.unwrap_or(f64::NAN), DECIMALS);
             match metric.interval {
