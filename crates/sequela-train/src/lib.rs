@@ -6,6 +6,9 @@
 //!                      baselines ---------------------> Evaluation --> run folder
 //! ```
 //!
+//! Two tasks: forecasts of a series' own future ([`predict`], [`Stream`]) and one class for each
+//! subject ([`classify`], [`read_labelled`]).
+//!
 //! [`train`] makes a run in a folder, [`resume`] goes on with one, bit for bit as if it had never
 //! stopped; [`Model`] is the file that comes out of it, and [`predict`], [`Stream`] and
 //! [`evaluate`] use it. First file to read: `run.rs`.

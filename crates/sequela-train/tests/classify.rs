@@ -223,6 +223,11 @@ fn other_forms_of_classes_and_losses_train_too() {
     assert!(load(&three).classes().unwrap().threshold.is_none());
     assert!(judged.classifiers[2].scores.iter().all(|s| s.figure != Figure::ObservedLessExpected));
 
+    let binary = ward_study(folder.path(), &["train.loss.kind=binary_cross_entropy"]);
+    let refused = train(&binary, &folder.path().join("r"), &Options::default(), &mut |_| {});
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("is for two classes, and there are 3; write loss"), "{message}");
+
     write_ward(folder.path(), 90, 2);
     let changes = [
         "train.loss.kind=binary_cross_entropy",

@@ -198,6 +198,22 @@ fn a_study_survives_being_written() {
 }
 
 #[test]
+fn every_study_of_the_repository_can_be_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let study = Study::load(&path, &[]).unwrap();
+        assert_eq!(
+            path.file_stem().and_then(|stem| stem.to_str()),
+            Some(study.study.name.as_str())
+        );
+        found += 1;
+    }
+    assert!(found >= 5, "{found}");
+}
+
+#[test]
 fn unreadable_studies_are_io_errors() {
     let error = Study::load(Path::new("no/such/study.toml"), &[]).unwrap_err();
     assert_eq!(error.class().exit_code(), 4);

@@ -44,24 +44,11 @@ pub(super) fn finish(
     if classes.logistic.is_none() && !strengths.is_empty() {
         notes.push("there are too many channels for a logistic regression beside it".into());
     }
-    if classes.count() == 2 {
-        let network = probabilities(&model, &classes, &data.tune, &mut fit.context)?;
-        let network: Vec<f64> = network.iter().map(|&p| f64::from(p)).collect();
-        let rule = study.evaluate.threshold;
-        let choose = |probabilities: &[f64]| -> Result<Option<f64>, Error> {
-            let case: Vec<f64> = probabilities.iter().skip(1).step_by(2).copied().collect();
-            Ok(rule.choose(&case, &data.tune.is(1))?)
-        };
-        classes.threshold = choose(&network)?;
-        if let Some(known) = &mut classes.logistic {
-            known.threshold = choose(&known.probabilities(&data.tune))?;
-        }
-        if classes.threshold.is_none() {
-            notes.push(
-                "the tuning part does not have both classes: the more probable class is chosen"
-                    .into(),
-            );
-        }
+    choose_thresholds(&mut classes, &model, data, fit)?;
+    if classes.count() == 2 && classes.threshold.is_none() {
+        notes.push(
+            "the tuning part does not have both classes: the more probable class is chosen".into(),
+        );
     }
     let windows = data.test.len();
     observer(&Event::Evaluating { windows, task: study.study.task });
@@ -75,6 +62,31 @@ pub(super) fn finish(
     let files =
         report::write(trained.folder, files(&model, &evaluation, trained, picture), observer)?;
     Ok((Judged::Classes(evaluation), files))
+}
+
+/// The thresholds of two classes, of the model and of the regression, from the tuning part.
+fn choose_thresholds(
+    classes: &mut Classes,
+    model: &Model,
+    data: &Classification,
+    fit: &mut Fit<'_>,
+) -> Result<(), Error> {
+    if classes.count() != 2 {
+        return Ok(());
+    }
+    let rule = model.manifest().study.evaluate.threshold;
+    let is_case = data.tune.is(1);
+    let choose = |probabilities: &[f64]| -> Result<Option<f64>, Error> {
+        let case: Vec<f64> = probabilities.iter().skip(1).step_by(2).copied().collect();
+        Ok(rule.choose(&case, &is_case)?)
+    };
+    let network = probabilities(model, classes, &data.tune, &mut fit.context)?;
+    let network: Vec<f64> = network.iter().map(|&p| f64::from(p)).collect();
+    classes.threshold = choose(&network)?;
+    if let Some(known) = &mut classes.logistic {
+        known.threshold = choose(&known.probabilities(&data.tune))?;
+    }
+    Ok(())
 }
 
 fn files(
@@ -99,6 +111,14 @@ fn files(
     ]
 }
 
+/// What one line of the picture is drawn from.
+struct Curves<'a> {
+    name: &'a str,
+    roc: Vec<RocPoint>,
+    decision: Option<(f64, f64)>,
+    calibration: Vec<CalibrationGroup>,
+}
+
 /// ROC and calibration: of every classifier for two classes, of every class of the model for more.
 fn picture(
     name: &str,
@@ -113,8 +133,7 @@ fn picture(
         let each = classes.names.iter().enumerate().take(MOST_LINES);
         each.map(|(class, name)| (name.as_str(), &candidates[0], class)).collect()
     };
-    let mut curves: Vec<(&str, Vec<RocPoint>, Vec<CalibrationGroup>, Option<(f64, f64)>)> =
-        Vec::with_capacity(wanted.len());
+    let mut curves: Vec<Curves<'_>> = Vec::with_capacity(wanted.len());
     for (name, candidate, class) in wanted {
         let (probability, truth) = (candidate.answers.of(class, count), cases.is(class));
         let curve = Ranking::new(&probability, &truth)?.curve();
@@ -123,15 +142,16 @@ fn picture(
             let point = curve.iter().rfind(|point| point.score >= threshold);
             point.map_or((0.0, 0.0), |point| (point.sensitivity, point.false_alarms))
         });
-        curves.push((name, curve, calibration(&probability, &truth, GROUPS)?, decision));
+        let calibration = calibration(&probability, &truth, GROUPS)?;
+        curves.push(Curves { name, roc: curve, decision, calibration });
     }
     let lines: Vec<ClassifierLine<'_>> = curves
         .iter()
-        .map(|(name, roc, calibration, decision)| ClassifierLine {
-            name,
-            roc,
-            decision: *decision,
-            calibration,
+        .map(|curves| ClassifierLine {
+            name: curves.name,
+            roc: &curves.roc,
+            decision: curves.decision,
+            calibration: &curves.calibration,
         })
         .collect();
     let case = if count == 2 { classes.names[1].as_str() } else { "the class" };

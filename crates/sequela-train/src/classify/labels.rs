@@ -188,13 +188,14 @@ fn refuse_strangers(
 
 fn notes(cohort: &Cohort, labels: &Labels, label: &LabelSpec) -> Vec<String> {
     let mut notes = cohort.notes().to_vec();
+    // Sorted, as subjects are.
     let subjects = cohort.subjects();
     let without = subjects.iter().filter(|who| !labels.words.contains_key(who.as_str())).count();
     if without > 0 {
         notes.push(format!("{without} subjects have no {} and were left out", label.name));
     }
-    let strangers =
-        labels.words.keys().filter(|who| !subjects.contains(&SubjectId::new(who.as_str()))).count();
+    let in_cohort = |who: &str| subjects.binary_search_by(|s| s.as_str().cmp(who)).is_ok();
+    let strangers = labels.words.keys().filter(|who| !in_cohort(who)).count();
     if strangers > 0 {
         notes.push(format!("{strangers} subjects have a {} but no series", label.name));
     }

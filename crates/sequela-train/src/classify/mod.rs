@@ -10,9 +10,9 @@
 //! 0 where the class is not known, else the weight of its class. Labels of each step or several
 //! labels would be more rows and columns of the same two inputs, target and weight.
 //!
-//! **Class weights and probabilities** a network that is trained with weights w_k learns
-//! probabilities of a population in which class k is w_k times as frequent. They are divided by
-//! w_k again (and made to add up to 1), so that a probability means what it says in the population
+//! **Class weights and probabilities** a network that is trained with weights `w_k` learns
+//! probabilities of a population in which class k is `w_k` times as frequent. They are divided by
+//! `w_k` again (and made to add up to 1), so that a probability means what it says in the population
 //! that was trained on.
 //! **Source** Saerens, Latinne and Decaestecker, Neural Computation 14 (2002) 21; Elkan, IJCAI
 //! 2001, theorem 2.

@@ -103,7 +103,7 @@ fn solve(a: &mut [f64], mut b: Vec<f64>) -> Option<Vec<f64>> {
     for i in 0..size {
         for j in 0..=i {
             let (before, line) = a.split_at_mut(i * size);
-            let other = if i == j { None } else { Some(&before[j * size..j * size + j + 1]) };
+            let other = if i == j { None } else { Some(&before[j * size..=j * size + j]) };
             let known: f64 = match other {
                 Some(other) => line[..j].iter().zip(other).map(|(x, y)| x * y).sum(),
                 None => line[..j].iter().map(|x| x * x).sum(),

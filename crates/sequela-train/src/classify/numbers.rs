@@ -70,7 +70,7 @@ impl Classes {
                 if let Some(unknown) = named.keys().find(|name| !known.contains(&name.as_str())) {
                     let field = format!("train.class_weights.{unknown}");
                     return Err(Error::Study {
-                        location: Location::default().field(field).into(),
+                        location: Location::file("study").field(field).into(),
                         what: "there is no such class".into(),
                         hint: nearest::hint(unknown, &known),
                     });
@@ -110,9 +110,10 @@ impl Classes {
 
     /// The class of each row of probabilities, `(N, K)`: by the threshold, or the most probable.
     pub(super) fn decide(&self, probabilities: &[f64], threshold: Option<f64>) -> Vec<u32> {
-        let decide = |row: &[f64]| match (threshold, row) {
-            (Some(threshold), [_, case]) => u32::from(*case >= threshold),
-            _ => {
+        let decide = |row: &[f64]| {
+            if let (Some(threshold), [_, case]) = (threshold, row) {
+                u32::from(*case >= threshold)
+            } else {
                 let best =
                     (1..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
                 u32::try_from(best).unwrap_or(0)
@@ -122,7 +123,7 @@ impl Classes {
     }
 }
 
-/// N / (K N_k), as scikit-learn's `compute_class_weight("balanced")`.
+/// `N / (K N_k)`, as scikit-learn's `compute_class_weight("balanced")`.
 pub(super) fn balanced(counts: &[usize]) -> Vec<f64> {
     let total: usize = counts.iter().sum();
     counts.iter().map(|&count| total as f64 / (counts.len() as f64 * count as f64)).collect()

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use sequela_core::Limits;
+use sequela_core::{Limits, Location};
 use sequela_data::Cohort;
 use sequela_data::split::Parts;
-use sequela_nn::Program;
+use sequela_nn::{Loss, Program};
 
 use super::Classes;
 use super::cases::Cases;
@@ -40,6 +40,16 @@ impl Classification {
     /// Loads, splits and scales.
     pub(crate) fn new(study: &Study, limits: &Limits) -> Result<Self, Error> {
         let labels::Labelled { cohort, parts, names, notes } = labels::load(study, limits)?;
+        if names.len() != 2 && matches!(study.train.loss, Loss::BinaryCrossEntropy { .. }) {
+            return Err(Error::Study {
+                location: Location::file("study").field("train.loss.kind").into(),
+                what: format!(
+                    "binary cross-entropy is for two classes, and there are {}",
+                    names.len()
+                ),
+                hint: "write loss = { kind = \"cross_entropy\" }".into(),
+            });
+        }
         // Forecasts alone have a channel that they are about.
         let encoder = Encoder::fit(study, &parts.train, 0)?;
         let train = Cases::of(&parts.train, &encoder)?;

@@ -35,7 +35,7 @@ pub enum ClassWeights {
     /// Every subject counts the same.
     #[default]
     None,
-    /// Every class counts the same: N / (K N_k), of N training subjects and N_k of class k
+    /// Every class counts the same: `N / (K N_k)`, of N training subjects and `N_k` of class k
     /// (scikit-learn's `balanced`).
     Balanced,
     /// By name; classes that are not named count 1.

@@ -24,6 +24,41 @@
 //! epochs = 20
 //! ```
 //!
+//! Or, with one class for each subject (`task = "classify"`):
+//!
+//! ```toml
+//! study = { name = "icu-mortality", task = "classify" }
+//!
+//! [data]
+//! kind = "csv"
+//! path = "stays.csv"                  # many rows for each subject
+//! subject = "stay"                    # needed: a class is a subject's
+//! time = { name = "hour", format = "hours" }
+//! values = [{ name = "HR", unit = "bpm" }, { name = "Lactate", unit = "mmol/L" }]
+//! # A column of this table or of a second one; without classes the training subjects' words.
+//! label = { name = "in_hospital", file = "outcomes.csv", classes = ["survived", "died"] }
+//!
+//! [window]                            # may be left out
+//! length = 24                         # the last 24 steps; left out or 0: the whole series
+//! missing = "carry"                   # or "centre"
+//! indicators = ["observed", "gap"]    # told beside the values
+//!
+//! [split]                             # by subject, each class in about the same shares
+//! fractions = { tune = 0.2, test = 0.2 }
+//!
+//! [model]
+//! kind = "sequence"
+//! cell = "gru"                        # pooling: last, mean, max or attention
+//!
+//! [train]
+//! loss = { kind = "cross_entropy" }   # what it is where it is left out; binary_cross_entropy for two
+//! class_weights = "balanced"          # or "none", or { died = 3.0, survived = 1.0 }
+//!
+//! [evaluate]
+//! threshold = "youden"                # or "f1", { fixed = 0.3 }; chosen on the tuning part
+//! baselines = { logistic = [0.01, 0.1, 1.0] }   # strengths tried on the tuning part; [] for none
+//! ```
+//!
 //! Every field is typed and every unknown one refused with the nearest known name; what is left
 //! out has a default, which [`Study::to_toml`] shows.
 

@@ -27,7 +27,7 @@ pub(crate) fn kept(classes: &Classes) -> String {
     let mut table = Table::new(&columns);
     for figure in figures {
         let of_figure = classes.metrics.iter().filter(|metric| metric.figure == figure);
-        let name = Figure::from_key(figure).map_or(figure, Figure::name);
+        let name = Figure::from_key(figure).map_or(figure, |known| known.name());
         let mut row = vec![name.to_owned()];
         row.extend(of_figure.map(|metric| {
             let value = number(metric.value.unwrap_or(f64::NAN), DECIMALS);
