@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import sklearn
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
 OUT = {}
 
@@ -185,8 +186,65 @@ def classification():
         metrics.recall_score(truth != c, decided != c, sample_weight=weight) for c in range(k)])
 
 
+def classifiers():
+    """Whole classifiers: every figure, macro means for several classes, paired differences, thresholds, calibration."""
+    r = np.random.RandomState(13)
+    n = 240
+    subjects = r.randint(0, 60, n)
+    keep("whole/subjects", subjects)
+    for case, k in [("whole2", 2), ("whole3", 3)]:
+        truth = r.choice(k, n, p=[0.7, 0.3] if k == 2 else [0.5, 0.3, 0.2])
+        keep(f"{case}/truth", truth)
+        said = {}
+        for name, skill in [("model", 1.2), ("other", 0.6)]:
+            scores = np.exp(r.randn(n, k) + skill * (np.arange(k) == truth[:, None]))
+            p = scores / scores.sum(axis=1, keepdims=True)
+            decided = (p[:, 1] >= 0.4).astype(int) if k == 2 else p.argmax(axis=1)
+            said[name] = p
+            keep(f"{case}/{name}", p)
+            keep(f"{case}/{name}/decided", decided)
+        p, decided = said["model"], np.array(OUT[f"{case}/model/decided"]).astype(int)
+        is_class = np.arange(k) == truth[:, None]
+        columns = [1] if k == 2 else range(k)
+
+        def auroc(rows, p=p):
+            return np.mean([metrics.roc_auc_score(is_class[rows, c], p[rows, c]) for c in columns])
+
+        def auprc(rows, p=p):
+            return np.mean([metrics.average_precision_score(is_class[rows, c], p[rows, c]) for c in columns])
+
+        def brier(rows, p=p):
+            return np.mean(np.sum((p[rows][:, columns] - is_class[rows][:, columns]) ** 2, axis=1))
+
+        def loss(rows, p=p):
+            return metrics.log_loss(truth[rows], p[rows], labels=range(k))
+
+        average = {"pos_label": 1, "average": "binary"} if k == 2 else {"average": "macro"}
+        everything = np.arange(n)
+        keep(f"{case}/figures", [
+            auroc(everything), auprc(everything), brier(everything), loss(everything),
+            np.mean(truth) - np.mean(p[:, 1]) if k == 2 else np.nan,
+            metrics.accuracy_score(truth, decided), metrics.recall_score(truth, decided, **average),
+            np.mean([metrics.recall_score(truth != c, decided != c) for c in columns]),
+            metrics.precision_score(truth, decided, **average), metrics.f1_score(truth, decided, **average)])
+        for name, figure in [("auroc", auroc), ("auprc", auprc), ("brier", brier), ("log_loss", loss)]:
+            keep(f"{case}/{name}", [figure(everything), *interval(subjects, 1, figure)])
+            other = said["other"]
+            both = lambda rows, figure=figure: figure(rows) - figure(rows, other)  # noqa: E731
+            keep(f"{case}/{name}/difference", [both(everything), *interval(subjects, 1, both)])
+        if k == 2:
+            false_alarms, found, _ = metrics.roc_curve(truth, p[:, 1], drop_intermediate=False)
+            keep("whole2/youden", np.max(found - false_alarms))
+            precision, recall, _ = metrics.precision_recall_curve(truth, p[:, 1])
+            with np.errstate(invalid="ignore"):
+                keep("whole2/best_f1", np.nanmax(2 * precision * recall / (precision + recall)))
+            keep("whole2/roc", np.stack([false_alarms, found], axis=1))
+            keep("whole2/calibration", np.stack(calibration_curve(truth, p[:, 1], n_bins=8, strategy="quantile"), axis=1))
+
+
 forecasts()
 classification()
+classifiers()
 lines = [f"# made by make_eval.py with scikit-learn {sklearn.__version__}, NumPy {np.__version__}"]
 lines += [f"{name} {' '.join(repr(v) for v in values)}" for name, values in OUT.items()]
 (Path(__file__).parent / "eval.txt").write_text("\n".join(lines) + "\n")

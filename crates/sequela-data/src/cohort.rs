@@ -1,6 +1,6 @@
 //! Many sequences of one schema, and where they come from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use sequela_core::{Location, Schema, Sequence, Steps, SubjectId, Target};
@@ -126,6 +126,17 @@ impl Cohort {
         let sequences =
             positions.iter().filter_map(|&at| self.sequences.get(at)).cloned().collect();
         self.with_sequences(sequences)
+    }
+
+    /// The same cohort with a target for each subject; sequences of subjects without one are left
+    /// out.
+    #[must_use]
+    pub fn with_targets(&self, targets: &BTreeMap<SubjectId, Target>) -> Self {
+        let labelled = |sequence: &Sequence| {
+            let target = targets.get(&sequence.subject)?.clone();
+            Some(Sequence { target, ..sequence.clone() })
+        };
+        self.with_sequences(self.sequences.iter().filter_map(labelled).collect())
     }
 
     /// SHA-256, in hexadecimal, over schema and sequences: names, subjects, times, values, masks,

@@ -4,10 +4,14 @@
 //! time, which [`by_time`] does under its own name and with a gap, because it answers another
 //! question: how well a model forecasts *this* person later on.
 
+mod stratified;
+
 use std::collections::BTreeMap;
 
 use sequela_core::{Location, Random, SubjectId};
 use serde::{Deserialize, Serialize};
+
+pub use stratified::by_subject_within_classes;
 
 use crate::cohort::slice;
 use crate::{Cohort, Error, streams};

@@ -259,7 +259,7 @@ impl Units {
 }
 
 /// Numbers for subjects, in order of first appearance.
-fn group(subjects: &[SubjectId]) -> Vec<u32> {
+pub(crate) fn group(subjects: &[SubjectId]) -> Vec<u32> {
     let mut numbers: BTreeMap<&SubjectId, u32> = BTreeMap::new();
     subjects
         .iter()

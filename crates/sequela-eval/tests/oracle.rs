@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use sequela_core::SubjectId;
 use sequela_eval::bootstrap::{Bootstrap, Estimate, Interval};
-use sequela_eval::classify::{Confusion, Ranking, brier, log_loss, log_loss_classes};
+use sequela_eval::classify::{
+    self, Answers, Confusion, Figure, Ranking, ThresholdRule, brier, calibration, log_loss,
+    log_loss_classes,
+};
 use sequela_eval::forecast::{Truth, compare, mase, score};
 
 const NUMBERS: &str = include_str!("../../../testdata/eval/eval.txt");
@@ -167,5 +170,76 @@ fn decisions_and_probabilities_of_several_classes() {
             let theirs = oracle.list("classes", "confusion")[4 * class + decision];
             close(confusion.count(class, decision), theirs, "confusion");
         }
+    }
+}
+
+fn whole(case: &str, classes: usize) -> (classify::Truth, [Answers; 2]) {
+    let oracle = Oracle::load();
+    let mut truth = classify::Truth::new(classes);
+    for (subject, class) in
+        oracle.whole("whole", "subjects").iter().zip(oracle.whole(case, "truth"))
+    {
+        truth.push(&SubjectId::new(subject.to_string()), class).unwrap();
+    }
+    let answers = ["model", "other"].map(|name| Answers {
+        probabilities: oracle.list(case, name).to_vec(),
+        decisions: oracle.whole(case, &format!("{name}/decided")),
+    });
+    (truth, answers)
+}
+
+#[test]
+fn whole_classifiers_and_their_paired_differences() {
+    let oracle = Oracle::load();
+    for (case, classes) in [("whole2", 2), ("whole3", 3)] {
+        let (truth, [model, other]) = whole(case, classes);
+        let scores = classify::score(&truth, &model, &Bootstrap::default()).unwrap();
+        let differences = classify::compare(&truth, &model, &other, &Bootstrap::default()).unwrap();
+        let theirs = oracle.list(case, "figures");
+        for (figure, theirs) in Figure::ALL.into_iter().zip(theirs) {
+            let ours = scores.iter().find(|score| score.figure == figure);
+            match ours {
+                Some(ours) => close(ours.estimate.unwrap().value, *theirs, figure.key()),
+                None => assert!(theirs.is_nan(), "{case}: {}", figure.key()),
+            }
+        }
+        for (figure, difference) in Figure::COMPARED.into_iter().zip(&differences) {
+            let score = scores.iter().find(|score| score.figure == figure).unwrap();
+            same(&score.estimate.unwrap(), &oracle, case, figure.key());
+            let name = format!("{}/difference", figure.key());
+            same(&difference.estimate.unwrap(), &oracle, case, &name);
+        }
+    }
+}
+
+#[test]
+fn thresholds_curves_and_calibration_of_two_classes() {
+    let oracle = Oracle::load();
+    let (truth, [model, _]) = whole("whole2", 2);
+    let (probability, label) = (model.of(1, 2), truth.is(1));
+    for (rule, name) in [(ThresholdRule::Youden, "youden"), (ThresholdRule::F1, "best_f1")] {
+        let threshold = rule.choose(&probability, &label).unwrap().unwrap();
+        let mut confusion = Confusion::new(2);
+        for (&p, &label) in probability.iter().zip(&label) {
+            confusion.add(u32::from(label), u32::from(p >= threshold), 1.0).unwrap();
+        }
+        let reached = match rule {
+            ThresholdRule::F1 => confusion.f1(1).unwrap(),
+            _ => confusion.sensitivity(1).unwrap() + confusion.specificity(1).unwrap() - 1.0,
+        };
+        close(reached, oracle.one("whole2", name), name);
+    }
+    let curve = Ranking::new(&probability, &label).unwrap().curve();
+    let theirs = oracle.list("whole2", "roc");
+    assert_eq!(curve.len() * 2, theirs.len());
+    for (point, theirs) in curve.iter().zip(theirs.chunks(2)) {
+        close(point.false_alarms, theirs[0], "false alarms");
+        close(point.sensitivity, theirs[1], "sensitivity");
+    }
+    // 240 rows without ties in 8 groups: the groups of scikit-learn's quantiles.
+    let groups = calibration(&probability, &label, 8).unwrap();
+    for (group, theirs) in groups.iter().zip(oracle.list("whole2", "calibration").chunks(2)) {
+        close(group.observed, theirs[0], "observed");
+        close(group.expected, theirs[1], "expected");
     }
 }

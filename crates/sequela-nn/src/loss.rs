@@ -49,12 +49,14 @@ pub enum Loss {
     /// element it is the loss of several labels of which some are missing.
     BinaryCrossEntropy {
         /// The factor p+ of the positives of each column; empty for 1.
+        #[serde(default)]
         positive_weight: Vec<f32>,
     },
     /// `-sum_k y_k c_k ln softmax(prediction)_k`. A target of width 1 is the index of the class,
     /// and the mean then is weighted by its class weight, as in PyTorch.
     CrossEntropy {
         /// The factor c of each class; empty for 1.
+        #[serde(default)]
         class_weights: Vec<f32>,
     },
     /// `sum(w prediction target)`, not divided: for saliency of one output, and for tests.

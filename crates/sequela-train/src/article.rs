@@ -10,6 +10,7 @@ use sequela_core::Limits;
 use crate::fit::{EpochMetrics, Fit, Sink};
 use crate::prepare::Prepared;
 use crate::study::{Override, Study};
+use crate::task::{self, Trainable as _};
 use crate::{Error, checkpoint};
 
 /// The loss of each epoch: mean over its windows, each before its batch's update, as Keras
@@ -40,7 +41,7 @@ pub fn run(seed: u64, epochs: u64, threads: usize) -> Result<Curve, Error> {
     let study = study(seed, epochs)?;
     let prepared = Prepared::new(&study, &Limits::default())?;
     let mut feed = prepared.feed(&study)?;
-    let threads = prepared.threads(&study, threads);
+    let threads = task::threads(&prepared, &study, threads);
     let mut fit = Fit::new(&prepared.program, &study.train, seed, feed.as_ref(), threads)?;
     let mut curve = Curve { losses: Vec::new() };
     fit.run(feed.as_mut(), &mut None, &mut curve, None, &mut |_| {})?;
@@ -145,7 +146,7 @@ mod tests {
         let lists = order.chunks(999).map(|epoch| {
             epoch.iter().map(|&row| u32::try_from(row).unwrap()).collect::<Vec<u32>>()
         });
-        let form = (Ports::find(&prepared.program).unwrap(), prepared.form);
+        let form = (Ports::find(&prepared.program, crate::network::HEAD).unwrap(), prepared.form);
         let order = Order::Listed(lists.collect());
         let mut feed = WindowFeed::new(&prepared.encoder, &prepared.train, form, 32, order);
         let mut fit = Fit::new(&prepared.program, &study.train, 0, &feed, 1).unwrap();

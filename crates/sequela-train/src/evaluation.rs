@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sequela_core::{Schema, Sequence};
+use sequela_core::Sequence;
 use sequela_data::Cohort;
 use sequela_eval::bootstrap::{Bootstrap, Estimate};
 use sequela_eval::forecast::{
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::encode::Encoder;
+use crate::judged::Judged;
 use crate::model::{Metric, Model};
 use crate::predict::{Options, forecasts};
 use crate::series::Examples;
@@ -184,7 +185,7 @@ fn forecaster_json(forecaster: &Forecaster) -> Value {
     json!({ "name": forecaster.name, "scores": scores, "model_against": against })
 }
 
-fn estimate(estimate: &Estimate) -> Value {
+pub(crate) fn estimate(estimate: &Estimate) -> Value {
     let bounds = estimate.interval.bounds().map(|(low, high)| [low, high]);
     json!({ "value": estimate.value, "interval_95": bounds })
 }
@@ -204,30 +205,34 @@ pub(crate) fn truth(encoder: &Encoder, part: &Cohort, examples: &Examples) -> Re
     Ok(truth)
 }
 
-/// Judges a model file on series, beside the baselines that are kept in it.
+/// Judges a model file on series, beside the baselines that are kept in it. A classifier needs
+/// series with a class, which [`read_labelled`](crate::read_labelled) gives them.
 ///
 /// # Errors
-/// [`Error::Load`] or [`Error::Data`] where no window has a target; [`Error::Judge`] where a
-/// horizon has none.
+/// [`Error::Load`] or [`Error::Data`] where no window has a target or no series a class;
+/// [`Error::Judge`] where a horizon has none.
 pub fn evaluate(
     model: &Model,
     sequences: &[Sequence],
     options: &Options<'_>,
-) -> Result<Evaluation, Error> {
+) -> Result<Judged, Error> {
+    let part = model.cohort(sequences)?;
+    if model.manifest().classes.is_some() {
+        return crate::classify::judge(model, &part, options).map(Judged::Classes);
+    }
+    forecaster(model, &part, options).map(Judged::Forecasts)
+}
+
+fn forecaster(model: &Model, part: &Cohort, options: &Options<'_>) -> Result<Evaluation, Error> {
     let manifest = model.manifest();
-    let channels = manifest
-        .schema
-        .iter()
-        .map(|c| sequela_core::Channel { name: c.name.clone(), unit: c.unit.clone() });
-    let part = Cohort::new(Schema::new(channels.collect()), sequences.to_vec(), "the series")?;
-    let examples = manifest.encoder.examples(&part, manifest.study.evaluate.stride)?;
+    let examples = manifest.encoder.examples(part, manifest.study.evaluate.stride)?;
     let mut context = Context::new(options.threads.max(1))?;
     let mut named = vec![(
         crate::network::name(&manifest.study),
-        forecasts(model, &part, &examples, &mut context)?,
+        forecasts(model, part, &examples, &mut context)?,
     )];
-    named.extend(manifest.baselines.forecasts(&manifest.encoder, &examples));
-    let truth = truth(&manifest.encoder, &part, &examples)?;
+    named.extend(model.baselines(&examples));
+    let truth = truth(&manifest.encoder, part, &examples)?;
     let about =
         (model.target().name.as_str(), model.target().unit.as_str(), manifest.study.data.step());
     Evaluation::judge(&truth, &named, manifest.study.evaluate.replicates, about)

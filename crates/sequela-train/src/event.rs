@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::study::Task;
+
 /// Sizes of one part of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Part {
@@ -9,7 +11,7 @@ pub struct Part {
     pub subjects: usize,
     /// Records.
     pub sequences: usize,
-    /// Windows with a target.
+    /// Windows with a target; series with a class.
     pub windows: usize,
 }
 
@@ -21,6 +23,8 @@ pub enum Event<'a> {
     Prepared {
         /// Name of the study.
         name: &'a str,
+        /// What is to be predicted.
+        task: Task,
         /// Training part.
         train: Part,
         /// Tuning part.
@@ -104,8 +108,10 @@ pub enum Event<'a> {
     },
     /// Model and baselines are being judged.
     Evaluating {
-        /// Windows that they are judged on.
+        /// Windows or series that they are judged on.
         windows: usize,
+        /// What is to be predicted.
+        task: Task,
     },
     /// A file of the run folder was written.
     Wrote {

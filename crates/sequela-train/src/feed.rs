@@ -9,7 +9,7 @@ use crate::encode::Encoder;
 use crate::series::{Example, Examples};
 
 /// Stream of the generator that orders windows; the epoch is added.
-const ORDER: u64 = 0x7472_6169_0000_0000;
+pub(crate) const ORDER: u64 = 0x7472_6169_0000_0000;
 
 /// Stream of the generator that orders groups of stretches; the epoch is added.
 const GROUPS: u64 = 0x7472_6169_0001_0000;
@@ -62,13 +62,13 @@ pub(crate) enum Form {
     Flat,
 }
 
-/// The inputs of a forecasting program.
+/// The inputs of a program with one head.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ports {
-    layout: Option<LayoutId>,
-    x: InputId,
-    target: InputId,
-    weight: InputId,
+    pub(crate) layout: Option<LayoutId>,
+    pub(crate) x: InputId,
+    pub(crate) target: InputId,
+    pub(crate) weight: InputId,
 }
 
 impl Ports {
@@ -79,16 +79,16 @@ impl Ports {
         })
     }
 
-    /// Finds them by name.
-    pub(crate) fn find(program: &Program) -> Result<Self, Error> {
+    /// Finds those of a head by name.
+    pub(crate) fn find(program: &Program, head: &str) -> Result<Self, Error> {
         let missing = |what: &str| {
             Error::data("program", format!("it has no {what}"), "report this as a bug")
         };
         Ok(Self {
             layout: program.layout("steps"),
             x: program.input("x").ok_or_else(|| missing("input x"))?,
-            target: program.input("target.forecast").ok_or_else(|| missing("target"))?,
-            weight: program.input("weight.forecast").ok_or_else(|| missing("weight"))?,
+            target: program.input(&format!("target.{head}")).ok_or_else(|| missing("target"))?,
+            weight: program.input(&format!("weight.{head}")).ok_or_else(|| missing("weight"))?,
         })
     }
 }

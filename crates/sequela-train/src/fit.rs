@@ -261,7 +261,7 @@ impl<'a> Fit<'a> {
             for step in 0..steps {
                 let carry = feed.fill(step, &mut self.batch)?;
                 let before = (self.progress.loss, self.progress.weight);
-                self.step(carry, feed, steps, &crate::run::Nowhere)?;
+                self.step(carry, feed, steps, &crate::sink::Nowhere)?;
                 let (sum, weight) =
                     (self.progress.loss - before.0, self.progress.weight - before.1);
                 losses.push(sum / weight);
@@ -289,7 +289,7 @@ impl<'a> Fit<'a> {
             }
             let carry = feed.fill(self.progress.step, &mut self.batch)?;
             self.progress.norm = 0.0;
-            self.step(carry, feed, of_epoch, &crate::run::Nowhere)?;
+            self.step(carry, feed, of_epoch, &crate::sink::Nowhere)?;
             let norm = self.progress.norm;
             let cut = match self.train.clip {
                 Clip::Off => false,

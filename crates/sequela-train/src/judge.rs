@@ -66,7 +66,7 @@ impl Net<'_> {
     /// The output.
     pub(crate) fn output(&self) -> Result<Value, Error> {
         self.program.output("forecast").ok_or_else(|| {
-            Error::data("program", "it has no output called forecast", "report this as a bug")
+            Error::data("model", "it does not forecast", "ask it for classes, of whole series")
         })
     }
 
@@ -78,7 +78,7 @@ impl Net<'_> {
         context: &mut Context,
         examples: &Examples,
     ) -> Result<Vec<f32>, Error> {
-        let ports = Ports::find(self.program)?;
+        let ports = Ports::find(self.program, crate::network::HEAD)?;
         let mut feed =
             WindowFeed::new(self.encoder, examples, (ports, self.form), BATCH, Order::Given);
         let capacity = feed.capacity(self.program);

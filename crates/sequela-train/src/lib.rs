@@ -6,6 +6,9 @@
 //!                      baselines ---------------------> Evaluation --> run folder
 //! ```
 //!
+//! Two tasks: forecasts of a series' own future ([`predict`], [`Stream`]) and one class for each
+//! subject ([`classify`], [`read_labelled`]).
+//!
 //! [`train`] makes a run in a folder, [`resume`] goes on with one, bit for bit as if it had never
 //! stopped; [`Model`] is the file that comes out of it, and [`predict`], [`Stream`] and
 //! [`evaluate`] use it. First file to read: `run.rs`.
@@ -16,6 +19,8 @@ mod autoregression;
 mod baselines;
 mod carried;
 mod checkpoint;
+mod classify;
+mod describe;
 mod encode;
 mod error;
 mod evaluation;
@@ -25,6 +30,7 @@ mod fit;
 pub mod gradients;
 mod init;
 mod judge;
+mod judged;
 mod model;
 mod network;
 mod predict;
@@ -33,28 +39,36 @@ mod report;
 mod run;
 mod schedule;
 mod series;
+mod sink;
 mod source;
 mod stream;
 mod stretch;
 mod study;
+mod task;
 mod tensors;
 
 pub use autoregression::Autoregression;
 pub use baselines::BaselineNumbers;
+pub use classify::{
+    ClassEvaluation, ClassMetric, Classes, Classified, ClassifiedRow, Classifier,
+    LogisticRegression, classify, read_labelled,
+};
 pub use encode::Encoder;
 pub use error::Error;
 pub use evaluation::{Evaluation, Forecaster, evaluate};
 pub use event::{Event, Observer, Part};
 pub use fit::EpochMetrics;
 pub use init::init_study;
+pub use judged::Judged;
 pub use model::{ChannelSpec, Manifest, Metric, Model, PartSizes, Provenance};
+pub use network::outline;
 pub use predict::{ForecastRow, Forecasts, Options, PredictRows, predict, read_input};
 pub use run::{Outcome, Report, Stopped, resume, train};
 pub use stream::{Dialogue, DialogueOptions, InputFormat, OnFault, Stream, StreamOptions, Streams};
 pub use study::{
-    About, ArticleData, Baselines, Checkpoint, Content, CsvData, Data, EvaluateSection,
-    FeedForward, Indicator, InputKind, KeepWeights, Memory, Missing, NpyData, Override, Scaling,
-    Schedule, SimulatedData, Split, SplitBy, Study, TargetKind, Task, TimeSpec, TimeWord, Train,
-    ValueSpec, WfdbData, Window,
+    About, ArticleData, Baselines, Checkpoint, ClassWeights, Content, CsvData, Data,
+    EvaluateSection, FeedForward, Indicator, InputKind, KeepWeights, LabelSpec, Memory, Missing,
+    NpyData, Override, Scaling, Schedule, SimulatedData, Split, SplitBy, Study, TargetKind, Task,
+    TimeSpec, TimeWord, Train, ValueSpec, WfdbData, Window,
 };
 pub use tensors::{Array, Numbers, TensorFile};

@@ -1,9 +1,8 @@
 //! The model file: one safetensors file with weights and, as text, everything needed to use them.
 
-use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use sequela_core::{Limits, Location, Schema};
+use sequela_core::{Channel, Limits, Location, Schema, Sequence};
 use sequela_data::Cohort;
 use sequela_formats::bounded;
 use sequela_nn::{ParamSpec, Parameters, Program, Tensor};
@@ -11,11 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::baselines::BaselineNumbers;
+use crate::classify::Classes;
 use crate::encode::Encoder;
 use crate::event::Part;
 use crate::judge::Net;
 use crate::network;
-use crate::study::Study;
+use crate::series::Examples;
+use crate::study::{Study, Task};
+use crate::task::{Trainable, Trained};
 use crate::tensors::{Array, Numbers, TensorFile};
 
 /// What a model file says about its weights.
@@ -28,11 +30,15 @@ pub struct Manifest {
     pub schema: Vec<ChannelSpec>,
     /// How windows become inputs and outputs forecasts.
     pub encoder: Encoder,
-    /// What the baselines know.
-    pub baselines: BaselineNumbers,
+    /// What the baselines of a forecaster know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baselines: Option<BaselineNumbers>,
+    /// The classes of a classifier, and how one is chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Classes>,
     /// What the model was made from.
     pub provenance: Provenance,
-    /// How well it did on its test part.
+    /// How well a forecaster did on its test part.
     pub metrics: Vec<Metric>,
 }
 
@@ -120,7 +126,12 @@ impl Model {
     /// # Errors
     /// [`Error::Network`] where the weights are not those of the study's network.
     pub(crate) fn new(manifest: Manifest, tensors: &[Tensor]) -> Result<Self, Error> {
-        let program = network::model(&manifest.study, &manifest.encoder)?;
+        let program = match &manifest.classes {
+            Some(classes) => {
+                network::classifier(&manifest.study, &manifest.encoder, classes.names.len())?
+            }
+            None => network::model(&manifest.study, &manifest.encoder)?,
+        };
         // Before there is room for them: a file is not asked for more memory than it fills.
         let wanted: usize = program.params().iter().map(ParamSpec::count).sum();
         let found: usize = tensors.iter().map(|tensor| tensor.values.len()).sum();
@@ -177,6 +188,14 @@ impl Model {
         if names(&encoder.scaler.channels) != channels || encoder.target >= channels.len() {
             return Err(Error::integrity(place("manifest"), "scales and channels disagree"));
         }
+        let classifies = manifest.study.study.task == Task::Classify;
+        let sound = manifest.classes.as_ref().is_none_or(|known| known.is_sound(channels.len()));
+        if classifies != manifest.classes.is_some()
+            || classifies == manifest.baselines.is_some()
+            || !sound
+        {
+            return Err(Error::integrity(place("manifest"), "task and classes disagree"));
+        }
         let mut tensors = Vec::with_capacity(file.arrays.len());
         for (name, array) in file.arrays {
             let Numbers::F32(values) = array.numbers else {
@@ -217,9 +236,37 @@ impl Model {
         file
     }
 
+    /// The classes that are told apart.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a model that does not classify.
+    pub fn classes(&self) -> Result<&Classes, Error> {
+        self.manifest.classes.as_ref().ok_or_else(|| Error::Unsupported {
+            location: Location::default().field("model").into(),
+            what: "the model forecasts, it tells no classes".into(),
+            hint: "ask it for forecasts".into(),
+        })
+    }
+
+    /// Names and forecasts of the baselines of a forecaster.
+    pub(crate) fn baselines(&self, examples: &Examples) -> Vec<(String, Vec<f32>)> {
+        let baselines = self.manifest.baselines.as_ref();
+        baselines.map_or_else(Vec::new, |known| known.forecasts(&self.manifest.encoder, examples))
+    }
+
     /// The same model with figures of its test part.
     pub(crate) fn with_metrics(mut self, metrics: Vec<Metric>) -> Self {
         self.manifest.metrics = metrics;
+        self.signed()
+    }
+
+    /// The same classifier with its threshold, its baselines and figures of its test part.
+    pub(crate) fn with_classes(mut self, classes: Classes) -> Self {
+        self.manifest.classes = Some(classes);
+        self.signed()
+    }
+
+    fn signed(mut self) -> Self {
         self.digest = digest_in(&self.to_file().to_bytes());
         self
     }
@@ -259,6 +306,16 @@ impl Model {
         }
     }
 
+    /// Sequences as a cohort of the model's channels.
+    pub(crate) fn cohort(&self, sequences: &[Sequence]) -> Result<Cohort, Error> {
+        let channels = self
+            .manifest
+            .schema
+            .iter()
+            .map(|channel| Channel { name: channel.name.clone(), unit: channel.unit.clone() });
+        Ok(Cohort::new(Schema::new(channels.collect()), sequences.to_vec(), "the series")?)
+    }
+
     /// Refuses data of other channels or units.
     pub(crate) fn check_schema(&self, schema: &Schema, name: &str) -> Result<(), Error> {
         let refuse = |field: &str, what: String| {
@@ -288,58 +345,6 @@ impl Model {
         }
         Ok(())
     }
-
-    /// The model in words, for people.
-    pub fn describe(&self) -> String {
-        let manifest = &self.manifest;
-        let (study, encoder) = (&manifest.study, &manifest.encoder);
-        let mut text = String::new();
-        let step = study.data.step();
-        let horizons: Vec<String> = encoder.horizons.iter().map(usize::to_string).collect();
-        let _ = writeln!(text, "model        {} ({})", study.study.name, network::name(study));
-        let _ = writeln!(
-            text,
-            "forecasts    {} ({}) {} {step}s ahead, from the last {} {step}s",
-            self.target().name,
-            self.target().unit,
-            horizons.join(", "),
-            encoder.length
-        );
-        for (channel, scale) in manifest.schema.iter().zip(&encoder.scaler.channels) {
-            let _ = writeln!(
-                text,
-                "input        {} ({}), scaled by ({} - {:.4}) / {:.4}",
-                channel.name, channel.unit, channel.name, scale.centre, scale.spread
-            );
-        }
-        let _ = writeln!(text, "weights      {} numbers", self.parameters.count());
-        for tensor in self.parameters.tensors() {
-            let _ = writeln!(text, "             {} {:?}", tensor.name, tensor.shape);
-        }
-        let [train, tune, test] = &manifest.provenance.parts;
-        let _ = writeln!(
-            text,
-            "trained on   {} subjects ({} windows), tuned on {}, judged on {}",
-            train.subjects, train.windows, tune.subjects, test.subjects
-        );
-        let [epochs, best] = manifest.provenance.epochs;
-        let _ = writeln!(text, "epochs       {epochs}, weights of epoch {best}");
-        for metric in &manifest.metrics {
-            let _ = writeln!(
-                text,
-                "error        {:>4} {step}s ahead, {}: MAE {:.3}, RMSE {:.3} {}",
-                metric.horizon,
-                metric.forecaster,
-                metric.mae,
-                metric.rmse,
-                self.target().unit
-            );
-        }
-        let _ = writeln!(text, "made by      sequela {}", manifest.provenance.sequela);
-        let _ = writeln!(text, "data         sha256 {}", manifest.provenance.data);
-        let _ = writeln!(text, "file         sha256 {}", self.digest);
-        text
-    }
 }
 
 /// The channels of a cohort.
@@ -348,15 +353,33 @@ pub(crate) fn channels(cohort: &Cohort) -> Vec<ChannelSpec> {
     channels.map(|c| ChannelSpec { name: c.name.clone(), unit: c.unit.clone() }).collect()
 }
 
+/// What a model was made from.
+pub(crate) fn provenance(
+    data: &dyn Trainable,
+    trained: &Trained<'_>,
+    training: &Cohort,
+) -> Provenance {
+    Provenance {
+        sequela: env!("CARGO_PKG_VERSION").to_owned(),
+        study: trained.study.digest(),
+        data: data.fingerprint(),
+        training_data: training.fingerprint(),
+        parts: data.sizes().map(Part::into),
+        epochs: trained.epochs,
+    }
+}
+
 /// The study without the folders of its data.
 pub(crate) fn without_folders(study: &Study) -> Study {
     let mut study = study.clone();
-    study.base = std::path::PathBuf::new();
-    if let Some(path) = study.data.path_mut()
-        && let Some(name) = path.file_name()
-    {
-        *path = name.into();
-    }
+    study.base = PathBuf::new();
+    let bare = |path: &mut PathBuf| {
+        if let Some(name) = path.file_name() {
+            *path = name.into();
+        }
+    };
+    study.data.path_mut().map(bare);
+    study.data.label_file_mut().map(bare);
     study
 }
 

@@ -10,23 +10,67 @@ use sequela_nn::{
 use crate::Error;
 use crate::encode::Encoder;
 use crate::feed::Form;
-use crate::study::Study;
+use crate::study::{Data, Study, Task};
 
-/// The name of the only head.
+/// The name of a forecaster's only head.
 pub(crate) const HEAD: &str = "forecast";
+/// The name of a classifier's only head.
+pub(crate) const CLASS: &str = "class";
 
-/// The program of a study's model.
+/// The program of a study's forecaster.
 pub(crate) fn model(study: &Study, encoder: &Encoder) -> Result<Program, Error> {
-    let head =
-        Head { name: HEAD.into(), outputs: encoder.horizons.len(), loss: study.train.loss.clone() };
-    let interface = Interface {
-        features: Features::Numeric { width: encoder.width() },
+    build(study, encoder.width(), forecast_head(study))
+}
+
+/// The program of a study's classifier.
+pub(crate) fn classifier(
+    study: &Study,
+    encoder: &Encoder,
+    classes: usize,
+) -> Result<Program, Error> {
+    build(study, encoder.width(), class_head(study, classes))
+}
+
+/// The program of a study as far as it is known without its data: a study that does not name its
+/// classes has two.
+///
+/// # Errors
+/// [`Error::Network`] for settings that do not go together.
+pub fn outline(study: &Study) -> Result<Program, Error> {
+    let (channels, classes) = match &study.data {
+        Data::Csv(data) => {
+            let named = data.label.as_ref().map_or(0, |label| label.classes.len());
+            (data.values.len(), named.max(2))
+        }
+        _ => (1, 2),
+    };
+    let head = match study.study.task {
+        Task::Classify => class_head(study, classes),
+        _ => forecast_head(study),
+    };
+    build(study, channels * (1 + study.window.indicators.len()), head)
+}
+
+fn forecast_head(study: &Study) -> Head {
+    let outputs = study.window.horizons.len();
+    Head { name: HEAD.into(), outputs, loss: study.train.loss.clone() }
+}
+
+/// One output for each class, or, for a binary loss, one for the second of two.
+fn class_head(study: &Study, classes: usize) -> Head {
+    let loss = study.train.loss.clone();
+    let outputs = if matches!(loss, Loss::BinaryCrossEntropy { .. }) { 1 } else { classes };
+    Head { name: CLASS.into(), outputs, loss }
+}
+
+fn build(study: &Study, width: usize, head: Head) -> Result<Program, Error> {
+    Ok(study.model.build(&Interface {
+        features: Features::Numeric { width },
         second: None,
         statics: 0,
         heads: vec![head],
         horizon: 0,
-    };
-    Ok(study.model.build(&interface)?)
+    })?)
 }
 
 /// How the model takes a window.

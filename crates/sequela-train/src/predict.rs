@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sequela_core::{Limits, Schema, Sequence};
+use sequela_core::{Limits, Sequence};
 use sequela_data::Cohort;
 use sequela_data::heart_rate::BeatOptions;
 use sequela_formats::csv::{Cell, sniff, to_csv};
@@ -197,6 +197,7 @@ fn table_of(path: &Path, model: &Model, limits: &Limits) -> Result<CsvData, Erro
         target: None,
         every_seconds,
         step: model.manifest().study.data.step().to_owned(),
+        label: None,
     })
 }
 
@@ -207,19 +208,16 @@ fn table_of(path: &Path, model: &Model, limits: &Limits) -> Result<CsvData, Erro
 ///
 /// # Errors
 /// [`Error::Load`] where every sequence is shorter than the window; [`Error::Data`] for one of
-/// other channels.
+/// other channels, or a model that does not forecast.
 pub fn predict(
     model: &Model,
     sequences: &[Sequence],
     rows: PredictRows,
     options: &Options<'_>,
 ) -> Result<Forecasts, Error> {
+    model.net().output()?;
     let encoder = &model.manifest().encoder;
-    let channels = model.manifest().schema.iter().map(|channel| sequela_core::Channel {
-        name: channel.name.clone(),
-        unit: channel.unit.clone(),
-    });
-    let cohort = Cohort::new(Schema::new(channels.collect()), sequences.to_vec(), "the series")?;
+    let cohort = model.cohort(sequences)?;
     let mut examples = encoder.without_windows(&cohort)?;
     let windows = encoder.plan(1).without_targets(&cohort)?.list;
     let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);

@@ -1,5 +1,7 @@
 //! From a study to everything that training needs: data, parts, encoder, program.
 
+use std::path::PathBuf;
+
 use sequela_core::Limits;
 use sequela_data::Cohort;
 use sequela_data::split::Parts;
@@ -10,10 +12,13 @@ use crate::carried::all_stretches;
 use crate::encode::Encoder;
 use crate::event::Part;
 use crate::feed::{CarriedFeed, Feed, Form, Order, Ports, WindowFeed};
+use crate::fit::Fit;
 use crate::judge::{BATCH, Judge};
+use crate::judged::Judged;
 use crate::series::Examples;
 use crate::study::Study;
-use crate::{Error, network, source};
+use crate::task::{self, Trainable, Trained};
+use crate::{Error, Observer, network, source};
 
 /// A study with its data.
 pub(crate) struct Prepared {
@@ -65,8 +70,33 @@ impl Prepared {
         if self.judged_on_training { &self.parts.train } else { &self.parts.test }
     }
 
-    /// Sizes of training, tuning and test part.
-    pub(crate) fn sizes(&self) -> [Part; 3] {
+    fn windows(&self, study: &Study, ports: Ports) -> WindowFeed<'_> {
+        let order = Order::Shuffled(study.study.seed);
+        let form = (ports, self.form);
+        WindowFeed::new(&self.encoder, &self.train, form, study.train.batch, order)
+            .at_most(study.train.windows_per_epoch)
+    }
+
+    /// The fitted baselines.
+    pub(crate) fn baselines(&self, study: &Study) -> BaselineNumbers {
+        let wanted = Wanted {
+            season: study.evaluate.baselines.season,
+            order: study.evaluate.baselines.autoregression,
+        };
+        BaselineNumbers::fit(&self.encoder, &self.train, &self.tune, wanted)
+    }
+}
+
+impl Trainable for Prepared {
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn fingerprint(&self) -> String {
+        self.cohort.fingerprint()
+    }
+
+    fn sizes(&self) -> [Part; 3] {
         let size = |cohort: &Cohort, windows: usize| Part {
             subjects: cohort.subjects().len(),
             sequences: cohort.len(),
@@ -80,9 +110,8 @@ impl Prepared {
         ]
     }
 
-    /// The batches that the model is trained on.
-    pub(crate) fn feed(&self, study: &Study) -> Result<Box<dyn Feed + '_>, Error> {
-        let ports = Ports::find(&self.program)?;
+    fn feed(&self, study: &Study) -> Result<Box<dyn Feed + '_>, Error> {
+        let ports = Ports::find(&self.program, network::HEAD)?;
         let (batch, seed) = (study.train.batch, study.study.seed);
         Ok(match study.train.truncate {
             Some(piece) => Box::new(CarriedFeed::new(
@@ -96,19 +125,11 @@ impl Prepared {
         })
     }
 
-    fn windows(&self, study: &Study, ports: Ports) -> WindowFeed<'_> {
-        let order = Order::Shuffled(study.study.seed);
-        let form = (ports, self.form);
-        WindowFeed::new(&self.encoder, &self.train, form, study.train.batch, order)
-            .at_most(study.train.windows_per_epoch)
-    }
-
-    /// What measures the tuning loss of the model.
-    pub(crate) fn judge(&self, study: &Study) -> Result<Option<Judge<'_>>, Error> {
+    fn judge(&self, study: &Study) -> Result<Option<Judge<'_>>, Error> {
         if self.tune.windows.is_empty() {
             return Ok(None);
         }
-        let ports = Ports::find(&self.program)?;
+        let ports = Ports::find(&self.program, network::HEAD)?;
         let feed: Box<dyn Feed + '_> = if let Some(piece) = study.train.truncate {
             let data = (&self.tune, self.tune_stretches.as_slice());
             let seed = study.study.seed;
@@ -120,29 +141,17 @@ impl Prepared {
         Judge::new(&self.program, feed).map(Some)
     }
 
-    /// The fitted baselines.
-    pub(crate) fn baselines(&self, study: &Study) -> BaselineNumbers {
-        let wanted = Wanted {
-            season: study.evaluate.baselines.season,
-            order: study.evaluate.baselines.autoregression,
-        };
-        BaselineNumbers::fit(&self.encoder, &self.train, &self.tune, wanted)
+    fn rows(&self, study: &Study) -> usize {
+        let steps = study.train.truncate.unwrap_or(self.encoder.length);
+        study.train.batch.min(self.train.windows.len()).saturating_mul(steps)
     }
 
-    /// Threads that the work of one step is worth.
-    pub(crate) fn threads(&self, study: &Study, wanted: usize) -> usize {
-        if wanted > 0 {
-            return wanted;
-        }
-        let weights: usize = self.program.params().iter().map(sequela_nn::ParamSpec::count).sum();
-        let steps = study.train.truncate.unwrap_or(self.encoder.length);
-        let rows = study.train.batch.min(self.train.windows.len()).saturating_mul(steps);
-        if rows.saturating_mul(weights) < WORTH_THREADS {
-            return 1;
-        }
-        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    fn finish(
+        &self,
+        trained: &Trained<'_>,
+        fit: &mut Fit<'_>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<(Judged, Vec<PathBuf>)>, Error> {
+        task::finish_forecast(self, trained, fit, observer)
     }
 }
-
-/// Multiplications of one forward pass from which a second thread is worth its handoffs.
-const WORTH_THREADS: usize = 40_000_000;

@@ -5,23 +5,19 @@ use std::path::{Path, PathBuf};
 use sequela_core::{Limits, Location};
 use sequela_eval::bootstrap::Estimate;
 use sequela_eval::picture::{BarSeries, ErrorBars, LossCurve, Scale};
+use sequela_eval::table::Table;
 use sequela_formats::durable;
 use sequela_formats::log::read_lines;
+use sequela_nn::Loss;
 
 use crate::evaluation::Evaluation;
 use crate::fit::EpochMetrics;
 use crate::model::Model;
 use crate::run::{CHECKPOINT, METRICS, MODEL, STUDY, TIMING};
 use crate::stretch::Stretch;
+use crate::study::{Study, Task};
+use crate::task::Trained;
 use crate::{Error, Event, Observer};
-
-/// What pictures are drawn from.
-pub(crate) struct Pictures<'a> {
-    pub(crate) history: &'a [EpochMetrics],
-    pub(crate) stretch: &'a Stretch,
-    pub(crate) model: &'a Model,
-    pub(crate) best: u64,
-}
 
 /// The lines of `metrics.jsonl`.
 pub(crate) fn history(path: &Path) -> Result<Vec<EpochMetrics>, Error> {
@@ -36,59 +32,89 @@ pub(crate) fn history(path: &Path) -> Result<Vec<EpochMetrics>, Error> {
         .collect()
 }
 
+/// A file of the run folder and its bytes.
+pub(crate) type RunFile = (&'static str, Vec<u8>);
+
 /// Writes all files of a finished run, each wholly or not at all; the page that names the others
 /// comes last.
 pub(crate) fn write(
     folder: &Path,
-    model: &Model,
-    evaluation: &Evaluation,
-    pictures: &Pictures<'_>,
+    files: Vec<RunFile>,
     observer: &mut Observer<'_>,
 ) -> Result<Vec<PathBuf>, Error> {
-    let mut files = Vec::new();
-    let mut put = |name: &str, bytes: &[u8]| -> Result<(), Error> {
+    let mut written = Vec::with_capacity(files.len());
+    for (name, bytes) in files {
         let path = folder.join(name);
-        durable::write_atomic(&path, bytes)?;
+        durable::write_atomic(&path, &bytes)?;
         observer(&Event::Wrote { path: &path });
-        files.push(path);
-        Ok(())
-    };
-    put(MODEL, &model.to_bytes())?;
-    put("evaluation.json", evaluation.to_json().as_bytes())?;
-    put("evaluation.md", evaluation.markdown().as_bytes())?;
-    put("loss.svg", pictures.loss().as_bytes())?;
-    put("forecast.svg", pictures.stretch.to_svg(model)?.as_bytes())?;
-    put("errors.svg", errors(evaluation)?.as_bytes())?;
-    put("README.md", page(model, evaluation).as_bytes())?;
-    Ok(files)
+        written.push(path);
+    }
+    Ok(written)
 }
 
-impl Pictures<'_> {
-    fn loss(&self) -> String {
-        let study = &self.model.manifest().study;
-        let train: Vec<f64> = self.history.iter().map(|line| line.train_loss).collect();
-        let tune: Vec<f64> = self.history.iter().filter_map(|line| line.tune_loss).collect();
-        let falls = |losses: &[f64]| match (losses.first(), losses.last()) {
-            (Some(first), Some(last)) => *last > 0.0 && first / last > 20.0,
-            _ => false,
-        };
-        let name = match study.train.loss {
-            sequela_nn::Loss::MeanAbsolute => "mean absolute error",
-            sequela_nn::Loss::Huber { .. } => "Huber loss",
-            sequela_nn::Loss::Pinball { .. } => "pinball loss",
-            _ => "mean squared error",
-        };
-        let scaled = study.scale.kind != sequela_data::scaling::ScalingMethod::Identity;
-        let name = if scaled { format!("{name} (scaled)") } else { name.to_owned() };
-        LossCurve {
-            title: &format!("{}: loss", study.study.name),
-            loss: &name,
-            train: &train,
-            tune: &tune,
-            best_epoch: usize::try_from(self.best).ok().filter(|_| !tune.is_empty()),
-            scale: if falls(&train) { Scale::Log } else { Scale::Linear },
-        }
-        .to_svg()
+/// The files of a forecaster's run.
+pub(crate) fn forecast_files(
+    model: &Model,
+    evaluation: &Evaluation,
+    trained: &Trained<'_>,
+    stretch: &Stretch,
+) -> Result<Vec<RunFile>, Error> {
+    let page = Page {
+        figures: ("errors of the model and its baselines, with intervals", &evaluation.table()),
+        pictures: &[
+            ("errors.svg", "the errors of the model and its baselines"),
+            ("forecast.svg", "a stretch of forecasts beside what happened"),
+        ],
+        usage: ("Forecast other series", "series.csv"),
+        notes: &evaluation.notes,
+    };
+    Ok(vec![
+        (MODEL, model.to_bytes()),
+        ("evaluation.json", evaluation.to_json().into_bytes()),
+        ("evaluation.md", evaluation.markdown().into_bytes()),
+        ("loss.svg", loss(trained).into_bytes()),
+        ("forecast.svg", stretch.to_svg(model)?.into_bytes()),
+        ("errors.svg", errors(evaluation)?.into_bytes()),
+        (README, page.markdown(model).into_bytes()),
+    ])
+}
+
+/// The picture of the losses.
+pub(crate) fn loss(trained: &Trained<'_>) -> String {
+    let study = trained.study;
+    let train: Vec<f64> = trained.history.iter().map(|line| line.train_loss).collect();
+    let tune: Vec<f64> = trained.history.iter().filter_map(|line| line.tune_loss).collect();
+    let falls = |losses: &[f64]| match (losses.first(), losses.last()) {
+        (Some(first), Some(last)) => *last > 0.0 && first / last > 20.0,
+        _ => false,
+    };
+    LossCurve {
+        title: &format!("{}: loss", study.study.name),
+        loss: &loss_name(study),
+        train: &train,
+        tune: &tune,
+        best_epoch: usize::try_from(trained.epochs[1]).ok().filter(|_| !tune.is_empty()),
+        scale: if falls(&train) { Scale::Log } else { Scale::Linear },
+    }
+    .to_svg()
+}
+
+fn loss_name(study: &Study) -> String {
+    let name = match study.train.loss {
+        Loss::MeanAbsolute => "mean absolute error",
+        Loss::Huber { .. } => "Huber loss",
+        Loss::Pinball { .. } => "pinball loss",
+        Loss::CrossEntropy { .. } | Loss::BinaryCrossEntropy { .. } => "cross-entropy (nats)",
+        _ => "mean squared error",
+    };
+    let scaled = study.scale.kind != sequela_data::scaling::ScalingMethod::Identity;
+    if study.study.task == Task::Classify {
+        let weighted = if study.train.class_weights.is_none() { "" } else { ", class-weighted" };
+        format!("{name}{weighted}")
+    } else if scaled {
+        format!("{name} (scaled)")
+    } else {
+        name.to_owned()
     }
 }
 
@@ -133,23 +159,46 @@ fn errors(evaluation: &Evaluation) -> Result<String, Error> {
     .to_svg()?)
 }
 
-fn page(model: &Model, evaluation: &Evaluation) -> String {
-    let study = &model.manifest().study;
-    let notes = evaluation.notes.iter().fold(String::new(), |text, note| text + "- " + note + "\n");
-    format!(
-        "# {}\n\nA run of sequela {}: {}\n\n| file | what |\n|---|---|\n\
-         | `{STUDY}` | the study as it was run, every field |\n\
-         | `{MODEL}` | the model: weights, scales, schema, figures; `sequela inspect model {MODEL}` shows them |\n\
-         | `evaluation.md`, `evaluation.json` | errors of the model and its baselines, with intervals |\n\
-         | `errors.svg`, `forecast.svg`, `loss.svg` | pictures: errors, a stretch of forecasts, the training |\n\
-         | `{METRICS}` | losses, step size and gradient norm of each epoch; the same bytes on every machine |\n\
-         | `{TIMING}` | how long each epoch took |\n\
-         | `{CHECKPOINT}` | the state of the training: `sequela train --resume .` goes on from it |\n\n\
-         Forecast other series:\n\n```\nsequela predict {MODEL} series.csv\n```\n\n{}\n{}",
-        study.study.name,
-        model.manifest().provenance.sequela,
-        crate::network::name(study),
-        evaluation.table().markdown(),
-        notes,
-    )
+/// What the page of a run says beyond what all runs have.
+pub(crate) struct Page<'a> {
+    /// What the figures are, and the table of them.
+    pub(crate) figures: (&'a str, &'a Table),
+    /// Pictures beside that of the losses.
+    pub(crate) pictures: &'a [(&'a str, &'a str)],
+    /// What else the model can be used for, and on what.
+    pub(crate) usage: (&'a str, &'a str),
+    pub(crate) notes: &'a [String],
 }
+
+impl Page<'_> {
+    /// The page that says what is what.
+    pub(crate) fn markdown(&self, model: &Model) -> String {
+        let study = &model.manifest().study;
+        let notes = self.notes.iter().fold(String::new(), |text, note| text + "- " + note + "\n");
+        let pictures = self
+            .pictures
+            .iter()
+            .fold(String::new(), |text, (file, what)| text + &format!("| `{file}` | {what} |\n"));
+        let ((figures, table), (usage, file)) = (self.figures, self.usage);
+        format!(
+            "# {}\n\nA run of sequela {}: {}\n\n| file | what |\n|---|---|\n\
+             | `{STUDY}` | the study as it was run, every field |\n\
+             | `{MODEL}` | the model: weights, scales, schema, figures; `sequela inspect model {MODEL}` shows them |\n\
+             | `evaluation.md`, `evaluation.json` | {figures} |\n\
+             {pictures}\
+             | `loss.svg` | the losses of the training |\n\
+             | `{METRICS}` | losses, step size and gradient norm of each epoch; the same bytes on every machine |\n\
+             | `{TIMING}` | how long each epoch took |\n\
+             | `{CHECKPOINT}` | the state of the training: `sequela train --resume .` goes on from it |\n\n\
+             {usage}:\n\n```\nsequela predict {MODEL} {file}\n```\n\n{}\n{}",
+            study.study.name,
+            model.manifest().provenance.sequela,
+            crate::network::name(study),
+            table.markdown(),
+            notes,
+        )
+    }
+}
+
+/// The page that says what is what.
+pub(crate) const README: &str = "README.md";

@@ -6,21 +6,15 @@ use std::time::Instant;
 use sequela_core::Location;
 use sequela_formats::durable;
 use sequela_formats::lock::RunLock;
-use sequela_formats::log::AppendLog;
 
-use crate::checkpoint::{Belongs, Snapshot, restore};
-use crate::evaluation::{Evaluation, truth};
-use crate::event::Part;
-use crate::feed::{Form, Order, Ports, WindowFeed};
-use crate::fit::{End, EpochMetrics, Fit, Sink};
-use crate::judge::{BATCH, Judge, Net};
-use crate::model::{Manifest, Model, Provenance, channels, without_folders};
-use crate::predict::{Options, forecasts};
-use crate::prepare::Prepared;
-use crate::report::{self, Pictures};
-use crate::stretch::Stretch;
-use crate::study::{FeedForward, Study, Train};
-use crate::{Error, Event, Observer, network, source};
+use crate::checkpoint::Belongs;
+use crate::fit::{End, Fit};
+use crate::judged::Judged;
+use crate::predict::Options;
+use crate::sink::RunSink;
+use crate::study::Study;
+use crate::task::{self, Trainable, Trained};
+use crate::{Error, Event, Observer, report, source};
 
 /// How a call ended.
 #[derive(Debug, Clone)]
@@ -39,7 +33,7 @@ pub struct Report {
     /// The model file.
     pub model: PathBuf,
     /// How well it does.
-    pub evaluation: Evaluation,
+    pub evaluation: Judged,
     /// Epochs made.
     pub epochs: u64,
     /// The epoch whose weights the model has.
@@ -91,13 +85,13 @@ pub fn train(
         });
     }
     // Before anything is made: a study that cannot run leaves nothing behind.
-    let prepared = Prepared::new(study, &options.limits)?;
+    let prepared = task::prepare(study, &options.limits)?;
     durable::create_dir(folder)?;
     let _lock = RunLock::acquire(folder)?;
     durable::sweep(folder)?;
     let study = placed(study)?;
     durable::write_atomic(&named, study.to_toml().as_bytes())?;
-    Run { study: &study, folder, options, start }.go(&prepared, observer)
+    Run { study: &study, folder, options, start }.go(prepared.as_ref(), observer)
 }
 
 /// Goes on with a run that was stopped, or makes a finished one's files anew.
@@ -122,23 +116,31 @@ pub fn resume(
     let study = Study::load(&named, &[])?;
     let _lock = RunLock::acquire(folder)?;
     durable::sweep(folder)?;
-    let prepared = Prepared::new(&study, &options.limits)?;
-    Run { study: &study, folder, options, start }.go(&prepared, observer)
+    let prepared = task::prepare(&study, &options.limits)?;
+    Run { study: &study, folder, options, start }.go(prepared.as_ref(), observer)
 }
 
-/// The study with a path that does not depend on where its file lies.
+/// The study with paths that do not depend on where its file lies.
 fn placed(study: &Study) -> Result<Study, Error> {
     let mut study = study.clone();
     let base = std::mem::take(&mut study.base);
     if let Some(path) = study.data.path_mut() {
-        let found = source::find(path, &base)?;
-        // What is found among the data sets keeps its short name.
-        let among_sets = path.is_relative() && !base.join(&*path).exists() && !path.exists();
-        if !among_sets {
-            *path = std::path::absolute(&found).unwrap_or(found);
-        }
+        place(path, &base, "data.path")?;
+    }
+    if let Some(path) = study.data.label_file_mut() {
+        place(path, &base, "data.label.file")?;
     }
     Ok(study)
+}
+
+/// Makes the path of a field absolute; what is found among the data sets keeps its short name.
+fn place(path: &mut PathBuf, base: &Path, field: &str) -> Result<(), Error> {
+    let found = source::find(path, base, field)?;
+    let among_sets = path.is_relative() && !base.join(&*path).exists() && !path.exists();
+    if !among_sets {
+        *path = std::path::absolute(&found).unwrap_or(found);
+    }
+    Ok(())
 }
 
 struct Run<'a> {
@@ -149,16 +151,17 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn go(&self, prepared: &Prepared, observer: &mut Observer<'_>) -> Result<Outcome, Error> {
+    fn go(&self, prepared: &dyn Trainable, observer: &mut Observer<'_>) -> Result<Outcome, Error> {
         let study = self.study;
-        let threads = prepared.threads(study, self.options.threads);
+        let threads = task::threads(prepared, study, self.options.threads);
         let mut feed = prepared.feed(study)?;
         let mut judge = prepared.judge(study)?;
         let seed = study.study.seed;
-        let mut fit = Fit::new(&prepared.program, &study.train, seed, feed.as_ref(), threads)?;
+        let mut fit = Fit::new(prepared.program(), &study.train, seed, feed.as_ref(), threads)?;
         let [train, tune, test] = prepared.sizes();
         observer(&Event::Prepared {
             name: &study.study.name,
+            task: study.study.task,
             train,
             tune,
             test,
@@ -167,7 +170,7 @@ impl Run<'_> {
             threads,
             steps: feed.steps(),
         });
-        let belongs = Belongs { study: study.digest(), data: prepared.cohort.fingerprint() };
+        let belongs = Belongs { study: study.digest(), data: prepared.fingerprint() };
         let mut sink = RunSink::open(self.folder, belongs, &mut fit)?;
         if fit.progress.steps > 0 {
             let (epoch, step) = (fit.progress.epoch, fit.progress.step);
@@ -177,7 +180,7 @@ impl Run<'_> {
         if end == End::Stopped {
             return Ok(self.stopped(&fit));
         }
-        sink.log.sync()?;
+        sink.sync()?;
         let history = report::history(&self.folder.join(METRICS))?;
         let epochs = [fit.progress.epoch, fit.progress.best.map_or(fit.progress.epoch, |b| b.0)];
         let epochs = match fit.best {
@@ -185,60 +188,16 @@ impl Run<'_> {
             None => [epochs[0]; 2],
         };
         fit.keep_best()?;
-        self.finish(prepared, fit, &history, epochs, observer)
-    }
-
-    fn finish(
-        &self,
-        prepared: &Prepared,
-        mut fit: Fit<'_>,
-        history: &[EpochMetrics],
-        epochs: [u64; 2],
-        observer: &mut Observer<'_>,
-    ) -> Result<Outcome, Error> {
-        let study = self.study;
-        observer(&Event::Baseline { name: "persistence, mean, season, autoregression" });
-        let baselines = prepared.baselines(study);
-        let manifest = Manifest {
-            study: without_folders(study),
-            schema: channels(&prepared.cohort),
-            encoder: prepared.encoder.clone(),
-            baselines,
-            provenance: Provenance {
-                sequela: env!("CARGO_PKG_VERSION").to_owned(),
-                study: study.digest(),
-                data: prepared.cohort.fingerprint(),
-                training_data: prepared.parts.train.fingerprint(),
-                parts: prepared.sizes().map(Part::into),
-                epochs,
-            },
-            metrics: Vec::new(),
+        let trained = Trained {
+            study,
+            folder: self.folder,
+            options: self.options,
+            history: &history,
+            epochs,
         };
-        let model = Model::new(manifest, &fit.parameters.tensors())?;
-        let mut named = vec![(
-            network::name(study),
-            forecasts(&model, prepared.judged(), &prepared.test, &mut fit.context)?,
-        )];
-        let baselines = &model.manifest().baselines;
-        named.extend(baselines.forecasts(&prepared.encoder, &prepared.test));
-        if let Some(net) = &study.evaluate.baselines.feed_forward {
-            observer(&Event::Baseline { name: "feed-forward net" });
-            // The training is done and saved: a stop here costs this baseline alone.
-            let Some(forecasts) = self.feed_forward(prepared, net, fit.context.threads())? else {
-                return Ok(self.stopped(&fit));
-            };
-            named.push(("feed-forward net".to_owned(), forecasts));
-        }
-        observer(&Event::Evaluating { windows: prepared.test.windows.len() });
-        let truth = truth(&prepared.encoder, prepared.judged(), &prepared.test)?;
-        let about = (model.target().name.as_str(), model.target().unit.as_str(), study.data.step());
-        let mut evaluation = Evaluation::judge(&truth, &named, study.evaluate.replicates, about)?;
-        evaluation.notes = notes(study, prepared);
-        let model = model.with_metrics(evaluation.metrics());
-        let (name, judged) = &named[0];
-        let stretch = Stretch::typical(&model, name, prepared, judged, &mut fit.context)?;
-        let pictures = Pictures { history, stretch: &stretch, model: &model, best: epochs[1] };
-        let files = report::write(self.folder, &model, &evaluation, &pictures, observer)?;
+        let Some((evaluation, files)) = prepared.finish(&trained, &mut fit, observer)? else {
+            return Ok(self.stopped(&fit));
+        };
         let last = history.last();
         Ok(Outcome::Finished(Box::new(Report {
             folder: self.folder.to_owned(),
@@ -260,139 +219,6 @@ impl Run<'_> {
             step: fit.progress.step,
             checkpoint: self.folder.join(CHECKPOINT),
         })
-    }
-
-    /// Forecasts of a feed-forward net that is trained by the same loop; none where it was
-    /// stopped.
-    fn feed_forward(
-        &self,
-        prepared: &Prepared,
-        net: &FeedForward,
-        threads: usize,
-    ) -> Result<Option<Vec<f32>>, Error> {
-        let (study, encoder) = (self.study, &prepared.encoder);
-        let program = network::feed_forward(study, encoder, &net.hidden)?;
-        let train = Train {
-            memory: None,
-            epochs: if net.epochs == 0 { study.train.epochs } else { net.epochs },
-            ..study.train.clone()
-        };
-        let form = (Ports::find(&program)?, Form::Flat);
-        let order = Order::Shuffled(study.study.seed);
-        let mut feed = WindowFeed::new(encoder, &prepared.train, form, train.batch, order)
-            .at_most(train.windows_per_epoch);
-        let mut judge = if prepared.tune.windows.is_empty() {
-            None
-        } else {
-            let tune = WindowFeed::new(encoder, &prepared.tune, form, BATCH, Order::Given);
-            Some(Judge::new(&program, Box::new(tune))?)
-        };
-        let mut fit = Fit::new(&program, &train, study.study.seed, &feed, threads)?;
-        let stop = self.options.stop;
-        if fit.run(&mut feed, &mut judge, &mut Nowhere, stop, &mut |_| {})? == End::Stopped {
-            return Ok(None);
-        }
-        fit.keep_best()?;
-        let net = Net {
-            program: &program,
-            parameters: &fit.parameters,
-            encoder,
-            form: Form::Flat,
-            quantiles: network::quantiles(&train.loss),
-        };
-        net.forecasts(&mut fit.context, &prepared.test).map(Some)
-    }
-}
-
-fn notes(study: &Study, prepared: &Prepared) -> Vec<String> {
-    let mut notes: Vec<String> = prepared.cohort.notes().to_vec();
-    if prepared.judged_on_training {
-        notes.push(
-            "no test part was kept apart: the figures are of the very windows that were trained on"
-                .into(),
-        );
-    } else if study.split.by == crate::study::SplitBy::Time {
-        notes.push(
-            "the split is by time: the figures say nothing about people not seen in training"
-                .into(),
-        );
-    }
-    if matches!(study.data, crate::study::Data::Article(_)) {
-        notes.push(
-            "the series is noise and one step: no model can be much better than the mean".into(),
-        );
-    }
-    notes
-}
-
-/// The files that a training writes.
-struct RunSink {
-    log: AppendLog,
-    timing: AppendLog,
-    checkpoint: PathBuf,
-    saved: bool,
-    belongs: Belongs,
-}
-
-impl RunSink {
-    /// Opens the files, and puts the state of the checkpoint into `fit` where there is one.
-    fn open(folder: &Path, belongs: Belongs, fit: &mut Fit<'_>) -> Result<Self, Error> {
-        let checkpoint = folder.join(CHECKPOINT);
-        let saved = checkpoint.exists();
-        let length = if saved { restore(&checkpoint, &belongs, fit)? } else { 0 };
-        Ok(Self {
-            log: AppendLog::resume(&folder.join(METRICS), length)?,
-            timing: AppendLog::open(&folder.join(TIMING))?,
-            checkpoint,
-            saved,
-            belongs,
-        })
-    }
-}
-
-impl Sink for RunSink {
-    fn epoch(&mut self, metrics: &EpochMetrics, seconds: f64) -> Result<(), Error> {
-        self.log.append_line(&serde_json::to_string(metrics).unwrap_or_default())?;
-        let line = serde_json::json!({ "epoch": metrics.epoch, "seconds": seconds });
-        self.timing.append_line(&line.to_string())?;
-        Ok(())
-    }
-
-    fn checkpoint(&mut self, snapshot: &Snapshot) -> Result<&Path, Error> {
-        // The lines that a checkpoint counts have to be there whatever happens after it.
-        self.log.sync()?;
-        snapshot.to_file(&self.belongs).save(&self.checkpoint)?;
-        self.saved = true;
-        Ok(&self.checkpoint)
-    }
-
-    fn length(&self) -> u64 {
-        self.log.len()
-    }
-
-    fn last(&self) -> Option<&Path> {
-        self.saved.then_some(self.checkpoint.as_path())
-    }
-}
-
-/// Keeps nothing.
-pub(crate) struct Nowhere;
-
-impl Sink for Nowhere {
-    fn epoch(&mut self, _metrics: &EpochMetrics, _seconds: f64) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn checkpoint(&mut self, _snapshot: &Snapshot) -> Result<&Path, Error> {
-        Ok(Path::new(""))
-    }
-
-    fn length(&self) -> u64 {
-        0
-    }
-
-    fn last(&self) -> Option<&Path> {
-        None
     }
 }
 

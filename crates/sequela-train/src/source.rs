@@ -1,12 +1,16 @@
 //! From the data section of a study to a cohort and its parts.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sequela_core::{Channel, Limits, Location, Schema, Sequence, SubjectId};
 use sequela_data::load::{AnnotatedBeats, annotated_beats, intervals, series};
 use sequela_data::resample::{Grid, resample_all};
 use sequela_data::simulate::{HeartRateSimulation, SimulatedSteps, article};
-use sequela_data::split::{Parts, SubjectLists, by_lists, by_subject, by_time, check_leakage};
+use sequela_data::split::{
+    self as subjects, Parts, SubjectLists, by_lists, by_subject, by_subject_within_classes,
+    by_time, check_leakage,
+};
 use sequela_data::{Cohort, datasets};
 use sequela_formats::csv::{SeriesColumns, TimeColumn, TimeFormat, ValueColumn};
 use sequela_formats::npy::read_array;
@@ -16,7 +20,7 @@ use crate::study::{Content, CsvData, Data, NpyData, Split, SplitBy, Study, TimeW
 
 /// Where a file of a study is: as it is if absolute, else beside the study, else in the present
 /// folder, else among the data sets.
-pub(crate) fn find(path: &Path, base: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn find(path: &Path, base: &Path, field: &str) -> Result<PathBuf, Error> {
     let beside = base.join(path);
     if path.is_absolute() || beside.exists() {
         return Ok(beside);
@@ -27,7 +31,7 @@ pub(crate) fn find(path: &Path, base: &Path) -> Result<PathBuf, Error> {
     datasets::find(&path.to_string_lossy()).map_err(|error| Error::Folder {
         location: Location::file(path).into(),
         what: "there is no such file beside the study or in the present folder".into(),
-        hint: format!("check data.path ({error})"),
+        hint: format!("check {field} ({error})"),
     })
 }
 
@@ -59,7 +63,7 @@ impl FileKind {
 
 /// The cohort of a study.
 pub(crate) fn load(study: &Study, limits: &Limits) -> Result<Cohort, Error> {
-    let at = |path: &Path| find(path, &study.base);
+    let at = |path: &Path| find(path, &study.base, "data.path");
     Ok(match &study.data {
         Data::Csv(data) => csv(data, &at(&data.path)?, limits)?,
         Data::Npy(data) => npy(data, &at(&data.path)?, limits)?,
@@ -168,7 +172,7 @@ pub(crate) fn target(study: &Study, schema: &Schema) -> Result<usize, Error> {
 
 /// Training, tuning and test part.
 pub(crate) fn split(study: &Study, cohort: &Cohort) -> Result<Parts, Error> {
-    let Split { by, fractions, train, tune, test } = &study.split;
+    let Split { by, fractions, .. } = &study.split;
     match by {
         SplitBy::Time => {
             let reach = study.window.length + study.window.horizons.last().copied().unwrap_or(0);
@@ -176,23 +180,46 @@ pub(crate) fn split(study: &Study, cohort: &Cohort) -> Result<Parts, Error> {
             Ok(by_time(cohort, *fractions, if nothing_apart { 0 } else { reach })?)
         }
         SplitBy::Subject => {
-            let named = !(train.is_empty() && tune.is_empty() && test.is_empty());
-            let split = if named {
-                let lists =
-                    SubjectLists { train: train.clone(), tune: tune.clone(), test: test.clone() };
-                by_lists(cohort, &lists)?
-            } else {
-                if cohort.subjects().len() < 2 {
+            let split = match listed(study, cohort)? {
+                Some(split) => split,
+                None if cohort.subjects().len() < 2 => {
                     return Err(Error::data(
                         "split.by",
                         "there is one subject only, which cannot be split by subject",
                         "write by = \"time\" in [split]",
                     ));
                 }
-                by_subject(cohort, *fractions, study.study.seed)?
+                None => by_subject(cohort, *fractions, study.study.seed)?,
             };
             check_leakage(cohort, &split)?;
             Ok(split.parts(cohort))
         }
     }
+}
+
+/// Training, tuning and test part, each with about the same share of every class, unless the study
+/// names their subjects.
+pub(crate) fn split_within(
+    study: &Study,
+    cohort: &Cohort,
+    classes: &BTreeMap<SubjectId, &str>,
+) -> Result<Parts, Error> {
+    let split = match listed(study, cohort)? {
+        Some(split) => split,
+        None => {
+            by_subject_within_classes(cohort, classes, study.split.fractions, study.study.seed)?
+        }
+    };
+    check_leakage(cohort, &split)?;
+    Ok(split.parts(cohort))
+}
+
+/// The split by the study's lists of subjects, where it has any.
+fn listed(study: &Study, cohort: &Cohort) -> Result<Option<subjects::Split>, Error> {
+    let Split { train, tune, test, .. } = &study.split;
+    if train.is_empty() && tune.is_empty() && test.is_empty() {
+        return Ok(None);
+    }
+    let lists = SubjectLists { train: train.clone(), tune: tune.clone(), test: test.clone() };
+    Ok(Some(by_lists(cohort, &lists)?))
 }

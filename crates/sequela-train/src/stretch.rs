@@ -57,7 +57,7 @@ impl Stretch {
         };
         let examples = Examples { windows: shown.to_vec(), ..test.clone() };
         let mut named = vec![(name.to_owned(), forecasts(model, part, &examples, context)?)];
-        let baselines = model.manifest().baselines.forecasts(encoder, &examples);
+        let baselines = model.baselines(&examples);
         named.extend(baselines.into_iter().filter(|(name, _)| name == "persistence"));
         let lines = named.into_iter().map(|(name, forecasts)| {
             let mut line = vec![f64::NAN; last - first + 1];

@@ -40,7 +40,7 @@ fn run(name: &str, path: &Path) -> Evaluation {
         .and_then(|place| Study::builtin(name, &[place]))
         .unwrap_or_else(|error| panic!("{error}"));
     match train(&study, &folder.path().join("run"), &Options::default(), &mut |_| {}) {
-        Ok(Outcome::Finished(report)) => report.evaluation,
+        Ok(Outcome::Finished(report)) => report.evaluation.forecasts().expect("a forecast").clone(),
         other => panic!("{other:?}"),
     }
 }

@@ -100,17 +100,17 @@ fn the_file_judges_as_the_end_of_training_did() {
     let split = sequela_data::split::by_subject(&cohort, fractions, 3).unwrap();
     let test = split.parts(&cohort).test;
     let again = evaluate(&model, test.sequences(), &Options::default()).unwrap();
-    assert_eq!(again.forecasters.len() + 1, report.evaluation.forecasters.len());
+    let (again, judged) = (again.forecasts().unwrap(), report.evaluation.forecasts().unwrap());
+    assert_eq!(again.forecasters.len() + 1, judged.forecasters.len());
     for forecaster in &again.forecasters {
-        let at_the_end =
-            report.evaluation.forecasters.iter().find(|f| f.name == forecaster.name).unwrap();
+        let at_the_end = judged.forecasters.iter().find(|f| f.name == forecaster.name).unwrap();
         assert_eq!(forecaster, at_the_end);
     }
     // Saving what was loaded gives the same file, and the figures are in it.
     let bytes = &files(&path)["model.safetensors"];
     model.save(&path.join("copy.safetensors")).unwrap();
     assert!(bytes == &files(&path)["copy.safetensors"]);
-    assert_eq!(model.manifest().metrics.len(), report.evaluation.forecasters.len() * 2);
+    assert_eq!(model.manifest().metrics.len(), judged.forecasters.len() * 2);
     let text = model.describe();
     for part in ["GRU", "heart_rate (bpm)", "1, 4 beats ahead", "rnn.weight_ih_l0", model.digest()]
     {

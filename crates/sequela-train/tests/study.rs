@@ -131,8 +131,8 @@ fn each_fault_is_one_line_with_place_and_remedy() {
         ("kind = \"csv\"\n", "", "field data: kind is missing"),
         (
             "name = \"small\"",
-            "name = \"small\"\ntask = \"classify\"",
-            "field study.task: only forecasts can be trained yet; write task = \"forecast\"",
+            "name = \"small\"\ntask = \"regress\"",
+            "field study.task: only forecasts and classes can be trained yet; write task = \"forecast\"",
         ),
         ("name = \"small\"", "name = \" \"", "field study.name: the name is empty"),
         (
@@ -198,8 +198,198 @@ fn a_study_survives_being_written() {
 }
 
 #[test]
+fn every_study_of_the_repository_can_be_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let study = Study::load(&path, &[]).unwrap();
+        assert_eq!(
+            path.file_stem().and_then(|stem| stem.to_str()),
+            Some(study.study.name.as_str())
+        );
+        found += 1;
+    }
+    assert!(found >= 5, "{found}");
+}
+
+#[test]
 fn unreadable_studies_are_io_errors() {
     let error = Study::load(Path::new("no/such/study.toml"), &[]).unwrap_err();
     assert_eq!(error.class().exit_code(), 4);
     assert!(error.to_string().contains("no/such/study.toml"), "{error}");
+}
+
+/// The message for a classifier's study in which a line was changed.
+fn class_refusal(from: &str, to: &str) -> String {
+    let text = STUDY
+        .replace("name = \"small\"", "name = \"small\"\ntask = \"classify\"")
+        .replace(
+            "path = \"a.csv\"",
+            "path = \"a.csv\"\nsubject = \"who\"\nlabel = { name = \"died\" }",
+        )
+        .replace("length = 12\nhorizons = [1, 4]\n", "missing = \"carry\"\n");
+    assert!(text.contains(from), "{from}");
+    assert!(Study::parse(&text, Path::new("s.toml"), &[]).is_ok());
+    let error = Study::parse(&text.replace(from, to), Path::new("s.toml"), &[]).unwrap_err();
+    assert_eq!(error.class().exit_code(), 2);
+    error.to_string()
+}
+
+#[test]
+fn fields_of_classes_are_checked_with_place_and_remedy() {
+    let cases = [
+        (
+            "label = { name = \"died\" }",
+            "",
+            "field data: nothing says what the classes are; add label",
+        ),
+        (
+            "subject = \"who\"",
+            "",
+            "nothing says whose each row is, and a class is a subject's; add subject",
+        ),
+        ("name = \"died\"", "name = \"hr\"", "field data.label: the label is among data.values"),
+        (
+            "name = \"died\"",
+            "name = \"died\", class = []",
+            "field data.label.class: data.label has no such field; did you mean \"classes\"?",
+        ),
+        (
+            "name = \"died\"",
+            "name = \"died\", classes = [\"a\", \"a\"]",
+            "field data.label.classes: they are not at least two different words",
+        ),
+        ("name = \"died\"", "name = \"died\", classes = [0, 1]", "text in quotes is expected"),
+        (
+            "kind = \"csv\"\npath = \"a.csv\"\nsubject = \"who\"\nlabel = { name = \"died\" }\nvalues = [{ name = \"hr\", unit = \"bpm\" }]",
+            "kind = \"simulated\"",
+            "classes are read from tables only",
+        ),
+        (
+            "missing = \"carry\"",
+            "horizons = [1]",
+            "field window.horizons: it is for forecasts, and this study classifies",
+        ),
+        (
+            "missing = \"carry\"",
+            "inputs = \"relative\"",
+            "field window.inputs: it is for forecasts",
+        ),
+        (
+            "missing = \"carry\"",
+            "most_missing = 0.2",
+            "field window.most_missing: it is for forecasts",
+        ),
+        ("epochs = 3", "truncate = 3", "field train.truncate: it is for forecasts"),
+        (
+            "epochs = 3",
+            "class_weights = \"balance\"",
+            "field train.class_weights: there is no such choice; did you mean \"balanced\"?",
+        ),
+        (
+            "epochs = 3",
+            "class_weights = 3",
+            "or a table like { died = 3.0, survived = 1.0 } is expected, not integer `3`",
+        ),
+        (
+            "epochs = 3",
+            "class_weights = { yes = 0.0 }",
+            "s.toml:21, field train.class_weights.yes: it is not a positive number; give for example 3.0",
+        ),
+        (
+            "epochs = 3",
+            "class_weights = { yes = -1 }",
+            "train.class_weights.yes: it is not a positive number",
+        ),
+        (
+            "epochs = 3",
+            "class_weights = { yes = nan }",
+            "train.class_weights.yes: it is not a positive number",
+        ),
+        (
+            "epochs = 3",
+            "class_weights = { yes = \"much\" }",
+            "field train.class_weights.yes: a number is expected, not text",
+        ),
+        (
+            "epochs = 3",
+            "loss = { kind = \"huber\", delta = 1.0 }",
+            "field train.loss.kind: this loss is not for classes; choose cross_entropy",
+        ),
+        (
+            "epochs = 3",
+            "loss = { kind = \"cross_entropy\", class_weights = [1.0, 2.0] }",
+            "field train.loss: it has weights without names",
+        ),
+        (
+            "hidden = 8",
+            "hidden = 8\npooling = \"none\"",
+            "field model.pooling: a class is of the whole series",
+        ),
+        (
+            "[train]",
+            "[evaluate]\nthreshold = { fixed = 1.5 }\n[train]",
+            "field evaluate.threshold: it is not a probability between 0 and 1",
+        ),
+        (
+            "[train]",
+            "[evaluate]\nthreshold = \"yuden\"\n[train]",
+            "field evaluate.threshold: there is no such choice; did you mean \"youden\"?",
+        ),
+        (
+            "[train]",
+            "[evaluate]\nbaselines = { logistic = [0.0] }\n[train]",
+            "the strengths are not positive numbers",
+        ),
+        ("[train]", "[split]\nby = \"time\"\n[train]", "field split.by: it is for forecasts"),
+    ];
+    for (from, to, expected) in cases {
+        let message = class_refusal(from, to);
+        assert!(message.contains(expected), "{to}:\n  {message}\n  {expected}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+    let named = "name = \"died\", classes = [\"no\", \"yes\"]";
+    let text = STUDY
+        .replace("name = \"small\"", "name = \"small\"\ntask = \"classify\"")
+        .replace(
+            "path = \"a.csv\"",
+            &format!("path = \"a.csv\"\nsubject = \"who\"\nlabel = {{ {named} }}"),
+        )
+        .replace("length = 12\nhorizons = [1, 4]\n", "")
+        .replace("epochs = 3", "class_weights = { yess = 2.0 }");
+    let error = Study::parse(&text, Path::new("s.toml"), &[]).unwrap_err().to_string();
+    assert!(
+        error.contains("train.class_weights.yess: there is no such class; did you mean \"yes\"?"),
+        "{error}"
+    );
+}
+
+#[test]
+fn fields_of_classes_are_refused_in_a_forecast() {
+    for (from, to, field) in [
+        ("epochs = 3", "class_weights = \"balanced\"", "train.class_weights"),
+        ("epochs = 3", "class_weights = { died = 3.0 }", "train.class_weights"),
+        ("path = \"a.csv\"", "path = \"a.csv\"\nlabel = { name = \"died\" }", "data.label"),
+        ("[train]", "[evaluate]\nthreshold = \"f1\"\n[train]", "evaluate.threshold"),
+    ] {
+        let (message, code) = refusal(from, to);
+        let expected =
+            format!("field {field}: it is for classes, and this study forecasts; leave it out");
+        assert!(message.contains(&expected), "{message}");
+        assert_eq!(code, 2);
+    }
+}
+
+#[test]
+fn a_classifier_has_defaults_of_its_own() {
+    let text = "study = { name = \"c\", task = \"classify\" }\nmodel = { kind = \"sequence\" }\n\
+        [data]\nkind = \"csv\"\npath = \"a.csv\"\nsubject = \"s\"\nvalues = [{ name = \"x\" }]\n\
+        label = { name = \"y\" }\n";
+    let study = Study::parse(text, Path::new("c.toml"), &[]).unwrap();
+    assert_eq!(study.train.loss, sequela_nn::Loss::CrossEntropy { class_weights: vec![] });
+    assert_eq!((study.window.length, study.window.horizons.len()), (0, 0));
+    let again = Study::parse(&study.to_toml(), Path::new("c.toml"), &[]).unwrap();
+    assert_eq!(study, again);
+    assert!(sequela_train::outline(&study).unwrap().output("class").is_some());
 }

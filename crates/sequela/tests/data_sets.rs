@@ -1,10 +1,11 @@
 //! The program on public data sets, where they are on this machine.
 #![allow(clippy::unwrap_used, reason = "tests may fail loudly")]
+#![allow(clippy::print_stdout, reason = "what is not run is said")]
 
 mod common;
 
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use common::{Bench, Ran, ran, testdata};
 use sequela_data::testing::DataSetTests;
@@ -47,6 +48,44 @@ fn main() -> ExitCode {
         let forecast = run(&bench, folder, &["predict", "run/model.safetensors", array]);
         assert_eq!((forecast.code, forecast.out.lines().count()), (0, 1 + 3), "{}", forecast.err);
     });
+    tests.run(
+        "physionet2012",
+        "who_dies_in_hospital_is_told_better_than_by_prevalence",
+        |folder| {
+            let bench = Bench::empty();
+            let root = testdata().join("../..");
+            let script = root.join("examples/physionet2012_to_csv.py");
+            let mut convert = Command::new("python3");
+            convert.arg(script).arg(folder).arg(bench.path("icu"));
+            if !convert.status().is_ok_and(|status| status.success()) {
+                println!("    python3 could not make the tables: not run");
+                return;
+            }
+            let study = root.join("studies/icu-mortality.toml");
+            let study = study.to_str().unwrap();
+            let fewer = ["--set", "train.epochs=4", "--set", "evaluate.replicates=200"];
+            let words = [&["train", study, "--out", "run", "--quiet"], &fewer[..]].concat();
+            let trained = run(&bench, folder, &words);
+            assert_eq!(trained.code, 0, "{}", trained.err);
+            let other =
+                ["evaluate", "run", "icu/stays-b.csv", "--labels", "icu/outcomes-b.csv", "--json"];
+            let judged = run(&bench, folder, &other);
+            assert!(judged.code < 2, "{}", judged.err);
+            let judged: Value = serde_json::from_str(&judged.out).unwrap();
+            assert_eq!(
+                (&judged["subjects"], &judged["counts"][1]),
+                (&Value::from(4000), &Value::from(568))
+            );
+            let figure = |classifier: usize, name: &str| {
+                judged["classifiers"][classifier]["figures"][name]["interval_95"][0]
+                    .as_f64()
+                    .unwrap()
+            };
+            assert!(figure(0, "auroc") > 0.8 && figure(2, "auroc") > 0.83, "{judged}");
+            let gain = &judged["classifiers"][1]["model_less_this"]["brier"]["interval_95"][1];
+            assert!(gain.as_f64().unwrap() < 0.0, "{judged}");
+        },
+    );
     tests.finish()
 }
 

@@ -2,7 +2,9 @@
 //!
 //! - [`Ranking`]: AUROC and average precision (AUPRC), ties counted half;
 //! - [`brier`], [`log_loss`], [`log_loss_classes`]: are the probabilities right?
-//! - [`Confusion`]: accuracy, sensitivity, precision, F1 of decisions.
+//! - [`Confusion`]: accuracy, sensitivity, precision, F1 of decisions;
+//! - [`ThresholdRule`]: from a probability to a decision, chosen on other subjects;
+//! - [`score`], [`compare`]: all of these with intervals by subject, and paired differences.
 //!
 //! Every function takes optional row weights, which is also how intervals by subject are made:
 //! [`Bootstrap::estimate`](crate::bootstrap::Bootstrap::estimate) hands over a weight for each
@@ -26,13 +28,23 @@
 //! # Ok::<(), sequela_eval::Error>(())
 //! ```
 
+mod calibration;
 mod confusion;
 mod probability;
 mod ranking;
+mod score;
+mod tables;
+mod threshold;
+mod truth;
 
+pub use calibration::{CalibrationGroup, calibration};
 pub use confusion::Confusion;
-pub use probability::{brier, log_loss, log_loss_classes};
-pub use ranking::Ranking;
+pub use probability::{brier, brier_classes, log_loss, log_loss_classes};
+pub use ranking::{Ranking, RocPoint};
+pub use score::{ClassDifference, ClassScore, Figure, compare, score};
+pub use tables::{difference_table, score_table};
+pub use threshold::ThresholdRule;
+pub use truth::{Answers, Truth};
 
 use crate::Error;
 use crate::error::{place, row};

@@ -72,6 +72,43 @@ pub fn log_loss_classes(
     truth: &[u32],
     weights: Option<&[f64]>,
 ) -> Result<f64, Error> {
+    several((probabilities, classes), truth, weights, |row, class| surprise(row[class]))
+}
+
+/// The multi-class Brier score: the weighted mean of the squared distance between the
+/// probabilities and the class that came true; from 0 to 2, and for two classes twice
+/// [`brier`].
+///
+/// **Shapes** as for [`log_loss_classes`].
+///
+/// # Errors
+/// As for [`log_loss_classes`].
+///
+/// # Example
+/// ```
+/// use sequela_eval::classify::brier_classes;
+/// let score = brier_classes(&[0.5, 0.25, 0.25], 3, &[0], None)?;
+/// assert_eq!(score, 0.25 + 0.0625 + 0.0625);
+/// # Ok::<(), sequela_eval::Error>(())
+/// ```
+pub fn brier_classes(
+    probabilities: &[f64],
+    classes: usize,
+    truth: &[u32],
+    weights: Option<&[f64]>,
+) -> Result<f64, Error> {
+    several((probabilities, classes), truth, weights, |row, class| {
+        let error = |k: usize| row[k] - f64::from(u8::from(k == class));
+        (0..row.len()).map(|k| error(k) * error(k)).sum()
+    })
+}
+
+fn several(
+    (probabilities, classes): (&[f64], usize),
+    truth: &[u32],
+    weights: Option<&[f64]>,
+    score: impl Fn(&[f64], usize) -> f64,
+) -> Result<f64, Error> {
     same_length("the table of probabilities", probabilities.len(), classes * truth.len())?;
     check_weights(weights, truth.len())?;
     check_probabilities(probabilities, classes.max(1))?;
@@ -82,10 +119,10 @@ pub fn log_loss_classes(
         if (row_of.iter().sum::<f64>() - 1.0).abs() > 1e-4 {
             return fault("the row of probabilities", "not a whole: it does not add up to 1");
         }
-        let Some(&probability) = row_of.get(class as usize) else {
+        if class as usize >= row_of.len() {
             return fault("the class", "not among the classes of the table");
-        };
-        sum += weight(weights, at) * surprise(probability);
+        }
+        sum += weight(weights, at) * score(row_of, class as usize);
         total += weight(weights, at);
     }
     mean(sum, total)

@@ -21,6 +21,19 @@ pub struct Ranking {
     /// Whether the row at this rank has the same score as the one before.
     tied: Vec<bool>,
     labels: Vec<bool>,
+    /// The scores, highest first, each once.
+    distinct: Vec<f64>,
+}
+
+/// What comes of calling every row a case whose score is at least `score`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RocPoint {
+    /// The score.
+    pub score: f64,
+    /// The share of cases that is found.
+    pub sensitivity: f64,
+    /// The share of controls that is taken for cases: 1 - specificity.
+    pub false_alarms: f64,
 }
 
 impl Ranking {
@@ -40,10 +53,12 @@ impl Ranking {
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
         // Sorted, so "not above" is "equal"; -0 and 0 tie although total_cmp tells them apart.
-        let tied = (0..order.len())
+        let tied: Vec<bool> = (0..order.len())
             .map(|rank| rank > 0 && scores[order[rank - 1]] <= scores[order[rank]])
             .collect();
-        Ok(Self { order, tied, labels: labels.to_vec() })
+        let first = order.iter().zip(&tied).filter(|(_, tied)| !**tied);
+        let distinct = first.map(|(&row, _)| scores[row]).collect();
+        Ok(Self { order, tied, labels: labels.to_vec(), distinct })
     }
 
     /// The area under the ROC curve: the chance that a case has a higher score than a control,
@@ -91,6 +106,36 @@ impl Ranking {
             return Ok(sum / cases);
         }
         Err(Error::OneClass { location: place("labels"), metric: "average precision" })
+    }
+
+    /// The ROC curve: a point for each score, the highest first, after one where nobody is decided
+    /// to be a case; both shares are NaN where their class does not occur.
+    ///
+    /// # Example
+    /// ```
+    /// use sequela_eval::classify::Ranking;
+    /// let curve = Ranking::new(&[0.1, 0.4, 0.8], &[false, true, true])?.curve();
+    /// let shares: Vec<(f64, f64)> =
+    ///     curve.iter().map(|point| (point.false_alarms, point.sensitivity)).collect();
+    /// assert_eq!(shares, [(0.0, 0.0), (0.0, 0.5), (0.0, 1.0), (1.0, 1.0)]);
+    /// # Ok::<(), sequela_eval::Error>(())
+    /// ```
+    pub fn curve(&self) -> Vec<RocPoint> {
+        let all_cases = self.labels.iter().filter(|label| **label).count() as f64;
+        let all_controls = self.labels.len() as f64 - all_cases;
+        let (mut cases, mut controls) = (0.0, 0.0);
+        let mut scores = self.distinct.iter();
+        let mut points = Vec::with_capacity(self.distinct.len() + 1);
+        self.each_score(None, |new_cases, new_controls| {
+            cases += new_cases;
+            controls += new_controls;
+            // The first visit comes before any row.
+            let score =
+                if points.is_empty() { f64::INFINITY } else { *scores.next().unwrap_or(&0.0) };
+            let (sensitivity, false_alarms) = (cases / all_cases, controls / all_controls);
+            points.push(RocPoint { score, sensitivity, false_alarms });
+        });
+        points
     }
 
     /// Calls `visit` with the weight of cases and of controls at each score, highest first.

@@ -28,6 +28,7 @@
 mod axis;
 mod bars;
 mod chart;
+mod classifier;
 mod lines;
 mod loss;
 mod panels;
@@ -35,6 +36,7 @@ mod svg;
 
 pub use axis::Scale;
 pub use bars::{BarSeries, ErrorBars};
+pub use classifier::{ClassifierLine, ClassifierPicture};
 pub use lines::{Band, ForecastLine, ForecastLines};
 pub use loss::LossCurve;
 pub use panels::{Panel, Panels};

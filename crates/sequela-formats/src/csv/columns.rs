@@ -126,7 +126,8 @@ pub(super) fn refuse_duplicates(header: &[String], location: &Location) -> Resul
     }
 }
 
-fn position(name: &str, header: &[String], location: &Location) -> Result<usize, Error> {
+/// Position of the column `name`, or the nearest name there is.
+pub(super) fn position(name: &str, header: &[String], location: &Location) -> Result<usize, Error> {
     header.iter().position(|found| found == name).ok_or_else(|| Error::MissingColumn {
         location: location.clone().field(name).into(),
         hint: nearest(name, header),

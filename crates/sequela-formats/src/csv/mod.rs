@@ -32,6 +32,7 @@
 
 mod cells;
 mod columns;
+mod labels;
 mod line;
 mod read;
 mod sniff;
@@ -40,6 +41,7 @@ mod write;
 
 pub use cells::{Fault, TimeFormat, is_missing, narrow, time};
 pub use columns::{SeriesColumns, TimeColumn, ValueColumn};
+pub use labels::{Labels, parse_labels, read_labels};
 pub use line::{LineFault, LineHeader, LineTable};
 pub use read::{Series, SeriesTable, parse_series, read_series};
 pub use sniff::{Sniffed, guess_keys, sniff, sniff_bytes};

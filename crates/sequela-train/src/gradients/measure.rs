@@ -13,6 +13,7 @@ use crate::Error;
 use crate::feed::Feed;
 use crate::prepare::Prepared;
 use crate::study::{Study, Train};
+use crate::task::Trainable as _;
 
 /// Batches that are measured.
 const BATCHES: u64 = 4;

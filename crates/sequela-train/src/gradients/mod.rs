@@ -37,7 +37,8 @@ use crate::feed::Form;
 use crate::fit::Fit;
 use crate::predict::Options;
 use crate::prepare::Prepared;
-use crate::study::{Study, Train};
+use crate::study::{Study, Task, Train};
+use crate::task::{self, Trainable as _};
 use crate::{Error, network};
 use measure::{Measure, Measured};
 
@@ -156,8 +157,15 @@ pub fn look(
             hint: "give for example 1.5".into(),
         });
     }
+    if study.study.task != Task::Forecast {
+        return Err(Error::Study {
+            location: Location::default().field("study.task").into(),
+            what: "gradients are shown for forecasts only".into(),
+            hint: "write task = \"forecast\", with a [window]".into(),
+        });
+    }
     let mut prepared = Prepared::new(study, &options.limits)?;
-    let threads = prepared.threads(study, options.threads);
+    let threads = task::threads(&prepared, study, options.threads);
     let clip = if study.train.clip == Clip::Off { Clip::Norm(1.0) } else { study.train.clip };
     let (mut cells, mut windows) = (Vec::new(), 0);
     for kind in [CellKind::Elman, CellKind::Lstm, CellKind::Gru] {

@@ -12,35 +12,32 @@ type Place<'a> = &'a dyn Fn(&[String]) -> Location;
 /// Refuses a study that cannot be run.
 pub(super) fn check(study: &Study, place: Place<'_>) -> Result<(), Error> {
     let check = Check { place };
-    if study.study.task != Task::Forecast {
-        return Err(Error::Unsupported {
-            location: check.at("study.task").into(),
-            what: "only forecasts can be trained yet".into(),
-            hint: "write task = \"forecast\"".into(),
-        });
-    }
     if study.study.name.trim().is_empty() {
         return Err(check.refuse("study.name", "the name is empty", "give it a word or two"));
     }
     check.data(study)?;
-    check.window(study)?;
+    check.task(study)?;
+    if study.study.task == Task::Forecast {
+        check.window(study)?;
+        check.loss(study)?;
+    }
     check.train(study)?;
     check.schedule(study)?;
-    check.loss(study)?;
     check.model(study)
 }
 
-struct Check<'a> {
+/// The checks, and where fields stand.
+pub(super) struct Check<'a> {
     place: Place<'a>,
 }
 
 impl Check<'_> {
-    fn at(&self, field: &str) -> Location {
+    pub(super) fn at(&self, field: &str) -> Location {
         let path: Vec<String> = field.split('.').map(str::to_owned).collect();
         (self.place)(&path)
     }
 
-    fn refuse(&self, field: &str, what: &str, hint: &str) -> Error {
+    pub(super) fn refuse(&self, field: &str, what: &str, hint: &str) -> Error {
         Error::Study { location: self.at(field).into(), what: what.into(), hint: hint.into() }
     }
 
@@ -52,7 +49,7 @@ impl Check<'_> {
         self.at_most(field, value, limit)
     }
 
-    fn at_most(&self, field: &str, value: u64, limit: u64) -> Result<(), Error> {
+    pub(super) fn at_most(&self, field: &str, value: u64, limit: u64) -> Result<(), Error> {
         if value <= limit {
             return Ok(());
         }
@@ -264,7 +261,7 @@ impl Check<'_> {
         let Architecture::Sequence(model) = &study.model else {
             return Err(Error::Unsupported {
                 location: self.at("model.kind").into(),
-                what: "forecasts are trained with a sequence model".into(),
+                what: "forecasts and classes are trained with a sequence model".into(),
                 hint: "write kind = \"sequence\"".into(),
             });
         };
@@ -309,6 +306,6 @@ pub(crate) fn memory(bytes: f64) -> String {
 }
 
 /// Steps of a window, a horizon or a stride at most.
-const STEPS: u64 = 1_000_000;
+pub(super) const STEPS: u64 = 1_000_000;
 /// Hidden units of a layer at most.
 const WIDTH: u64 = 1 << 16;

@@ -9,6 +9,8 @@ use sequela_data::split::Fractions;
 use sequela_formats::csv::TimeFormat;
 use serde::{Deserialize, Serialize};
 
+use super::LabelSpec;
+
 /// Where the series come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -35,6 +37,12 @@ impl Data {
             Self::Wfdb(data) => Some(&data.path),
             Self::Simulated(_) | Self::Article(_) => None,
         }
+    }
+
+    /// The table of classes, where it is not that of the series.
+    pub(crate) fn label_file_mut(&mut self) -> Option<&mut PathBuf> {
+        let Self::Csv(data) = self else { return None };
+        data.label.as_mut()?.file.as_mut()
     }
 
     pub(crate) fn path_mut(&mut self) -> Option<&mut PathBuf> {
@@ -86,6 +94,9 @@ pub struct CsvData {
     /// What one step is called.
     #[serde(default = "step")]
     pub step: String,
+    /// The class of each subject, for `task = "classify"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<LabelSpec>,
 }
 
 /// A column of times.
@@ -231,83 +242,6 @@ pub struct SimulatedData {
 #[serde(deny_unknown_fields)]
 pub struct ArticleData {}
 
-/// What the model sees and what it is asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Window {
-    /// Steps that a forecast is made from.
-    pub length: usize,
-    /// Steps ahead that are forecast.
-    pub horizons: Vec<usize>,
-    /// Steps between two windows of training.
-    #[serde(default = "one")]
-    pub stride: usize,
-    /// A longer time without a step ends a stretch that windows lie in, in hours.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub longest_gap_hours: Option<f64>,
-    /// What the network's output is.
-    #[serde(default)]
-    pub target: TargetKind,
-    /// What the network's inputs are.
-    #[serde(default)]
-    pub inputs: InputKind,
-    /// What stands in for a missing value.
-    #[serde(default)]
-    pub missing: Missing,
-    /// Windows with a larger share of missing values are left out.
-    #[serde(default = "half")]
-    pub most_missing: f64,
-    /// What the network is told beside the values.
-    #[serde(default)]
-    pub indicators: Vec<Indicator>,
-}
-
-/// What the network's output is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetKind {
-    /// The future value.
-    #[default]
-    Value,
-    /// How far the future value is from the last one seen.
-    Change,
-    /// How far the future value is from the mean of the window.
-    Level,
-}
-
-/// What the network's inputs are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum InputKind {
-    /// Values, scaled.
-    #[default]
-    Values,
-    /// Values less what outputs are counted from (the last value, or the mean of the window): the
-    /// network cannot tell people by their level.
-    Relative,
-}
-
-/// What stands in for a missing value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Missing {
-    /// The last value seen in the window, else the centre of training.
-    #[default]
-    Carry,
-    /// The centre of training.
-    Centre,
-}
-
-/// What the network can be told beside the values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Indicator {
-    /// Whether each channel was observed, 0 or 1.
-    Observed,
-    /// Steps since each channel was last observed, as `ln(1 + steps)`.
-    Gap,
-}
-
 /// Who is trained on, tuned on and judged on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -379,14 +313,6 @@ fn subjects() -> usize {
 
 fn hours() -> f64 {
     24.0
-}
-
-fn one() -> usize {
-    1
-}
-
-fn half() -> f64 {
-    0.5
 }
 
 fn fractions() -> Fractions {

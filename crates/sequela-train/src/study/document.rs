@@ -102,6 +102,17 @@ impl Document {
         if path.is_empty() { location } else { location.field(path.join(".")) }
     }
 
+    /// Whether a value was written at `path`.
+    pub(crate) fn has(&self, path: &[&str]) -> bool {
+        let mut node = &self.root;
+        path.iter().all(|key| {
+            let Value::Table(table) = &node.value else { return false };
+            let found = table.get(*key);
+            node = found.unwrap_or(node);
+            found.is_some()
+        })
+    }
+
     /// The message for a fault that was met while reading the tree.
     pub(crate) fn explain(&self, fault: Fault) -> Error {
         let mut path = fault.path;
@@ -165,12 +176,24 @@ impl Override {
             let only = table.get_ref().len() == 1;
             only.then(|| read_value(node.get_ref(), &line).ok()).flatten()
         });
-        let value = parsed.unwrap_or_else(|| Value::Text(value.to_owned()));
+        let value = parsed.map_or_else(|| Value::Text(value.to_owned()), overridden);
         Ok(Self { path, value, text: text.to_owned() })
     }
 
     fn location(&self) -> Location {
         Location::file("--set").field(&self.text)
+    }
+}
+
+/// A value of which every part came from an override, not from a line of a file.
+fn overridden(value: Value) -> Value {
+    let of = |node: Node| Node { value: overridden(node.value), origin: Origin::Override };
+    match value {
+        Value::Array(nodes) => Value::Array(nodes.into_iter().map(of).collect()),
+        Value::Table(table) => {
+            Value::Table(table.into_iter().map(|(key, node)| (key, of(node))).collect())
+        }
+        other => other,
     }
 }
 

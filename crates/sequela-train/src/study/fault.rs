@@ -30,6 +30,12 @@ impl Fault {
         Self { kind, path: Vec::new() }
     }
 
+    /// A field that its section needs.
+    pub(crate) fn missing(section: Option<&str>, field: &'static str) -> Self {
+        let path = section.into_iter().map(str::to_owned).collect();
+        Self { kind: FaultKind::Missing { field }, path }
+    }
+
     fn under(mut self, key: impl Into<String>) -> Self {
         self.path.push(key.into());
         self

@@ -24,39 +24,79 @@
 //! epochs = 20
 //! ```
 //!
+//! Or, with one class for each subject (`task = "classify"`):
+//!
+//! ```toml
+//! study = { name = "icu-mortality", task = "classify" }
+//!
+//! [data]
+//! kind = "csv"
+//! path = "stays.csv"                  # many rows for each subject
+//! subject = "stay"                    # needed: a class is a subject's
+//! time = { name = "hour", format = "hours" }
+//! values = [{ name = "HR", unit = "bpm" }, { name = "Lactate", unit = "mmol/L" }]
+//! # A column of this table or of a second one; without classes the training subjects' words.
+//! label = { name = "in_hospital", file = "outcomes.csv", classes = ["survived", "died"] }
+//!
+//! [window]                            # may be left out
+//! length = 24                         # the last 24 steps; left out or 0: the whole series
+//! missing = "carry"                   # or "centre"
+//! indicators = ["observed", "gap"]    # told beside the values
+//!
+//! [split]                             # by subject, each class in about the same shares
+//! fractions = { tune = 0.2, test = 0.2 }
+//!
+//! [model]
+//! kind = "sequence"
+//! cell = "gru"                        # pooling: last, mean, max or attention
+//!
+//! [train]
+//! loss = { kind = "cross_entropy" }   # what it is where it is left out; binary_cross_entropy for two
+//! class_weights = "balanced"          # or "none", or { died = 3.0, survived = 1.0 }
+//!
+//! [evaluate]
+//! threshold = "youden"                # or "f1", { fixed = 0.3 }; chosen on the tuning part
+//! baselines = { logistic = [0.01, 0.1, 1.0] }   # strengths tried on the tuning part; [] for none
+//! ```
+//!
 //! Every field is typed and every unknown one refused with the nearest known name; what is left
 //! out has a default, which [`Study::to_toml`] shows.
 
 mod builtin;
 mod check;
+mod check_task;
+mod classes;
 mod data;
 mod document;
 mod fault;
 mod memory;
 pub(crate) mod nearest;
 mod training;
+mod window;
 
 use std::path::{Path, PathBuf};
 
 use sequela_core::Limits;
 use sequela_formats::bounded;
-use sequela_nn::Architecture;
+use sequela_nn::{Architecture, Loss};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use classes::{ClassWeights, LabelSpec};
 pub use data::{
-    ArticleData, Content, CsvData, Data, Indicator, InputKind, Missing, NpyData, Scaling,
-    SimulatedData, Split, SplitBy, TargetKind, TimeSpec, TimeWord, ValueSpec, WfdbData, Window,
+    ArticleData, Content, CsvData, Data, NpyData, Scaling, SimulatedData, Split, SplitBy, TimeSpec,
+    TimeWord, ValueSpec, WfdbData,
 };
 pub use document::Override;
 pub use memory::Memory;
 pub use training::{
     Baselines, Checkpoint, EvaluateSection, FeedForward, KeepWeights, Schedule, Train,
 };
+pub use window::{Indicator, InputKind, Missing, TargetKind, Window};
 
 use crate::Error;
 use document::Document;
-use fault::Reader;
+use fault::{Fault, Reader};
 
 /// A study, checked: sizes are within limits and fields agree with each other.
 ///
@@ -80,6 +120,7 @@ pub struct Study {
     /// Where the series come from.
     pub data: Data,
     /// What the model sees and what it is asked.
+    #[serde(default)]
     pub window: Window,
     /// Who is trained on, tuned on and judged on.
     #[serde(default)]
@@ -122,7 +163,7 @@ pub enum Task {
     /// The series' own future.
     #[default]
     Forecast,
-    /// A class of the whole sequence.
+    /// A class of the whole series of a subject.
     Classify,
     /// A number for the whole sequence.
     Regress,
@@ -160,8 +201,32 @@ impl Study {
         let mut study =
             Self::deserialize(Reader(&document.root)).map_err(|fault| document.explain(fault))?;
         study.base = name.parent().map(Path::to_owned).unwrap_or_default();
+        study.follow_task(&document)?;
         check::check(&study, &|path| document.location(path))?;
         Ok(study)
+    }
+
+    /// What a task needs to be told, and what it has for a default.
+    fn follow_task(&mut self, document: &Document) -> Result<(), Error> {
+        match self.study.task {
+            Task::Forecast => {
+                let missing =
+                    |section, field| Err(document.explain(Fault::missing(section, field)));
+                if !document.has(&["window"]) {
+                    return missing(None, "window");
+                }
+                for field in ["length", "horizons"] {
+                    if !document.has(&["window", field]) {
+                        return missing(Some("window"), field);
+                    }
+                }
+            }
+            Task::Classify if !document.has(&["train", "loss"]) => {
+                self.train.loss = Loss::CrossEntropy { class_weights: Vec::new() };
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// One of the studies that come with the program.

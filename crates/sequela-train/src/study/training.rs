@@ -1,9 +1,10 @@
 //! The sections about training and judging.
 
+use sequela_eval::classify::ThresholdRule;
 use sequela_nn::{Clip, Loss, Method};
 use serde::{Deserialize, Serialize};
 
-use super::Memory;
+use super::{ClassWeights, Memory};
 
 /// How the network is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,8 +39,11 @@ pub struct Train {
     pub optimiser: Method,
     /// How the step size changes.
     pub schedule: Schedule,
-    /// What is made small.
+    /// What is made small: mean squared error where it is left out, cross-entropy for classes.
     pub loss: Loss,
+    /// What each class counts for, for `task = "classify"`.
+    #[serde(skip_serializing_if = "ClassWeights::is_none")]
+    pub class_weights: ClassWeights,
     /// When checkpoints are written.
     pub checkpoint: Checkpoint,
 }
@@ -59,6 +63,7 @@ impl Default for Train {
             optimiser: Method::default(),
             schedule: Schedule::default(),
             loss: Loss::MeanSquared,
+            class_weights: ClassWeights::default(),
             checkpoint: Checkpoint::default(),
         }
     }
@@ -152,17 +157,29 @@ pub struct EvaluateSection {
     pub replicates: u32,
     /// Steps between two windows that are judged.
     pub stride: usize,
+    /// How the threshold between two classes is chosen, on the tuning part.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub threshold: ThresholdRule,
     /// What the model is set beside.
     pub baselines: Baselines,
 }
 
+fn is_usual(rule: &ThresholdRule) -> bool {
+    *rule == ThresholdRule::default()
+}
+
 impl Default for EvaluateSection {
     fn default() -> Self {
-        Self { replicates: 2000, stride: 1, baselines: Baselines::default() }
+        Self {
+            replicates: 2000,
+            stride: 1,
+            threshold: ThresholdRule::default(),
+            baselines: Baselines::default(),
+        }
     }
 }
 
-/// What the model is set beside; persistence and mean always are.
+/// What the model is set beside; persistence and mean, or the frequencies of classes, always are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Baselines {
@@ -173,11 +190,27 @@ pub struct Baselines {
     /// A feed-forward net on the same window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feed_forward: Option<FeedForward>,
+    /// For classes: a logistic regression on summaries of each channel. Of these strengths (C in
+    /// scikit-learn: the smaller, the closer to 0 its weights) the one with the lowest log loss on
+    /// the tuning part is taken; without strengths there is no such baseline.
+    #[serde(skip_serializing_if = "are_usual")]
+    pub logistic: Vec<f64>,
+}
+
+const STRENGTHS: [f64; 5] = [1e-3, 1e-2, 1e-1, 1.0, 10.0];
+
+fn are_usual(strengths: &[f64]) -> bool {
+    strengths == STRENGTHS
 }
 
 impl Default for Baselines {
     fn default() -> Self {
-        Self { season: 0, autoregression: 30, feed_forward: Some(FeedForward::default()) }
+        Self {
+            season: 0,
+            autoregression: 30,
+            feed_forward: Some(FeedForward::default()),
+            logistic: STRENGTHS.to_vec(),
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+pub(crate) mod ward;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -1,13 +1,33 @@
-//! A model's errors beside the baselines', narrow enough for a terminal: a column for each
-//! horizon.
+//! A model's worth beside the baselines', narrow enough for a terminal; of forecasts the errors,
+//! with a column for each horizon.
 
 use sequela_eval::forecast::HorizonComparison;
 use sequela_eval::table::{Align, Table, number};
-use sequela_train::{Evaluation, Model};
+use sequela_train::{Evaluation, Judged, Model};
+
+use super::classes;
+
+/// What was judged, in tables.
+pub(crate) fn judged(judged: &Judged) -> String {
+    match judged {
+        Judged::Classes(evaluation) => classes::text(evaluation),
+        _ => judged.forecasts().map_or_else(String::new, text),
+    }
+}
+
+/// What there is to say where the model is not better than the baselines.
+pub(crate) fn finding(judged: &Judged) -> Option<&'static str> {
+    match judged {
+        Judged::Classes(evaluation) if evaluation.is_best() => None,
+        Judged::Classes(_) => Some("a baseline's AUROC is not lower than the model's"),
+        _ if judged.forecasts().is_some_and(is_best_somewhere) => None,
+        _ => Some("at no horizon is the model better than the best baseline"),
+    }
+}
 
 /// Mean absolute errors, and by how much the model's is lower than each baseline's. RMSE, bias and
 /// the intervals of the differences are in the run's `evaluation.md`.
-pub(crate) fn text(evaluation: &Evaluation) -> String {
+fn text(evaluation: &Evaluation) -> String {
     let mut text = format!("{}\n{}", errors(evaluation).text(), differences(evaluation).text());
     for note in &evaluation.notes {
         text.push_str("note: ");
@@ -17,8 +37,11 @@ pub(crate) fn text(evaluation: &Evaluation) -> String {
     text
 }
 
-/// The mean absolute errors that a model file keeps from the end of training.
+/// The figures that a model file keeps from the end of training.
 pub(crate) fn kept(model: &Model) -> String {
+    if let Some(classes) = &model.manifest().classes {
+        return classes::kept(classes);
+    }
     let (manifest, unit) = (model.manifest(), &model.target().unit);
     let horizons = &manifest.study.window.horizons;
     let step = manifest.study.data.step();
@@ -38,7 +61,7 @@ pub(crate) fn kept(model: &Model) -> String {
 }
 
 /// Whether the model's error is the lowest at any horizon.
-pub(crate) fn is_best_somewhere(evaluation: &Evaluation) -> bool {
+fn is_best_somewhere(evaluation: &Evaluation) -> bool {
     let Some((model, baselines)) = evaluation.forecasters.split_first() else { return false };
     model.scores.iter().enumerate().any(|(horizon, score)| {
         let mut others = baselines.iter().filter_map(|baseline| baseline.scores.get(horizon));

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use sequela_core::Limits;
-use sequela_nn::{Capacity, Features, Head, Interface, Program};
-use sequela_train::{Data, Model, Study};
+use sequela_nn::Capacity;
+use sequela_train::{Model, Study, outline};
 use serde_json::json;
 
 use super::console::Console;
@@ -32,7 +32,8 @@ enum What {
     },
     /// Show the operations of a model: inputs, shapes, weights, bytes
     #[command(after_long_help = "\
-The data of the study are not read. Bytes are those of a whole training batch.
+The data of the study are not read: series that are read whole are taken to have 100 steps, classes
+that the study does not name to be two. Bytes are those of a whole training batch.
 
 Examples:
   sequela inspect program study.toml
@@ -77,7 +78,7 @@ fn show_program(path: &Path, set: &[String], console: Console) -> Result<(), Fai
         (model.manifest().study.clone(), model.program().clone())
     } else {
         let study = Study::load(path, &overrides(set, None)?)?;
-        let program = program(&study)?;
+        let program = outline(&study)?;
         (study, program)
     };
     if console.is_json() {
@@ -85,7 +86,10 @@ fn show_program(path: &Path, set: &[String], console: Console) -> Result<(), Fai
         return Console::print_json(&json!({ "study": study.study.name, "program": program }));
     }
     let batch = study.train.batch;
-    let steps = study.train.truncate.unwrap_or(study.window.length);
+    let steps = match study.train.truncate.unwrap_or(study.window.length) {
+        0 => WHOLE,
+        steps => steps,
+    };
     let capacity = Capacity::uniform(&program, batch, batch.saturating_mul(steps));
     Console::print(format!(
         "{}: batches of {batch} sequences of up to {steps} steps\n\n{}",
@@ -94,22 +98,5 @@ fn show_program(path: &Path, set: &[String], console: Console) -> Result<(), Fai
     ))
 }
 
-/// The program of a study's model, as training builds it.
-fn program(study: &Study) -> Result<Program, Failure> {
-    let channels = match &study.data {
-        Data::Csv(data) => data.values.len(),
-        _ => 1,
-    };
-    let head = Head {
-        name: "forecast".to_owned(),
-        outputs: study.window.horizons.len(),
-        loss: study.train.loss.clone(),
-    };
-    Ok(study.model.build(&Interface {
-        features: Features::Numeric { width: channels * (1 + study.window.indicators.len()) },
-        second: None,
-        statics: 0,
-        heads: vec![head],
-        horizon: 0,
-    })?)
-}
+/// Steps of a series that is read whole, for the size of a batch.
+const WHOLE: usize = 100;

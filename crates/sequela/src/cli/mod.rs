@@ -2,6 +2,7 @@
 
 pub(crate) mod arguments;
 mod article;
+mod classes;
 pub(crate) mod console;
 mod data;
 mod demo;

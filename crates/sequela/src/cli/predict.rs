@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sequela_core::Limits;
+use sequela_core::{Class, Limits};
 use sequela_formats::durable::write_atomic;
-use sequela_train::{Model, Options, PredictRows, predict, read_input};
+use sequela_train::{Model, Options, PredictRows, classify, predict, read_input};
 
 use super::console::Console;
 use super::failure::{Failure, Outcome};
@@ -15,7 +15,8 @@ use super::stream::Streaming;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 The file needs the columns that the model was trained on, by name; the order does not matter.
-A forecast needs a whole window of steps before it; shorter series are refused.
+A forecast needs a whole window of steps before it; shorter series are refused. A classifier answers
+for each subject of the file: the probability of each class, and the class chosen.
 
 With --stream, each line of FILE (or - for standard input) holds one step of one subject, and is
 answered by one line: the forecasts at the model's horizons, empty until there is a whole window. The
@@ -27,6 +28,7 @@ is written before more input is waited for.
 Examples:
   sequela predict run/model.safetensors ward.csv
   sequela predict run/model.safetensors ward.csv --every --out forecasts.csv
+  sequela predict icu/model.safetensors stays.csv --out risks.csv
   tail -f heart_rate.txt | sequela predict run/model.safetensors - --stream
   monitor | sequela predict run/model.safetensors - --stream --on-error skip --state ward.state")]
 pub(crate) struct Predict {
@@ -49,26 +51,44 @@ impl Predict {
     pub(crate) fn run(&self, threads: usize, console: Console) -> Result<Outcome, Failure> {
         let limits = Limits::default();
         let model = Model::load(&self.model, &limits)?;
+        let classifies = model.manifest().classes.is_some();
+        if classifies && (self.streaming.is_asked_for() || self.every) {
+            return Err(Failure::new(
+                Class::Usage,
+                "the model tells the class of a whole series, not of each step",
+                "leave --stream and --every out",
+            ));
+        }
         if self.streaming.is_asked_for() {
             return self.streaming.run(&model, &self.file, threads, console);
         }
         let sequences = read_input(&self.file, &model, &limits)?;
-        let rows = if self.every { PredictRows::Every } else { PredictRows::Last };
         let options = Options { threads, ..Options::default() };
-        let forecasts = predict(&model, &sequences, rows, &options)
-            .map_err(|error| Failure::from(error).in_file(&self.file))?;
-        let bytes = if console.is_json() {
-            format!("{}\n", forecasts.to_json().trim_end()).into_bytes()
+        let (count, text, table) = if classifies {
+            let classified = classify(&model, &sequences, &options);
+            let classified = classified.map_err(|error| self.failure(error))?;
+            let count = format!("the classes of {} subjects", classified.rows.len());
+            (count, classified.to_json(), classified.to_csv())
         } else {
-            forecasts.to_csv()
+            let rows = if self.every { PredictRows::Every } else { PredictRows::Last };
+            let forecasts = predict(&model, &sequences, rows, &options);
+            let forecasts = forecasts.map_err(|error| self.failure(error))?;
+            let count = format!("{} forecasts", forecasts.rows.len());
+            (count, forecasts.to_json(), forecasts.to_csv())
         };
+        let bytes =
+            if console.is_json() { format!("{}\n", text.trim_end()).into_bytes() } else { table };
         match &self.out {
             Some(path) => {
                 write_atomic(path, &bytes)?;
-                console.say(&format!("{} forecasts in {}", forecasts.rows.len(), path.display()));
+                console.say(&format!("{count} in {}", path.display()));
             }
             None => Console::print(bytes)?,
         }
         Ok(Outcome::Done)
+    }
+
+    fn failure(&self, error: sequela_train::Error) -> Failure {
+        Failure::from(error).in_file(&self.file)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sequela_train::{Event, Part};
+use sequela_train::{Event, Part, Task};
 use serde_json::{Value, json};
 
 use super::console::{Console, Voice};
@@ -110,15 +110,17 @@ impl<'a> Progress<'a> {
 /// The line for an event; `None` for those that are told otherwise.
 fn sentence(event: &Event<'_>) -> Option<String> {
     Some(match event {
-        Event::Prepared { name, train, tune, test, parameters, bytes, threads, .. } => format!(
-            "{name}: {}{}{}\n{parameters} parameters, {:.1} MB of memory for the steps, {threads} \
+        Event::Prepared { name, task, train, tune, test, parameters, bytes, threads, .. } => {
+            format!(
+                "{name}: {}{}{}\n{parameters} parameters, {:.1} MB of memory for the steps, {threads} \
              thread{}",
-            part(train, "to train on"),
-            part(tune, ", to tune on"),
-            part(test, ", to judge on"),
-            *bytes as f64 / 1e6,
-            if *threads == 1 { "" } else { "s" }
-        ),
+                part(train, "to train on", *task),
+                part(tune, ", to tune on", *task),
+                part(test, ", to judge on", *task),
+                *bytes as f64 / 1e6,
+                if *threads == 1 { "" } else { "s" }
+            )
+        }
         Event::Resumed { epoch, step } => format!("resumed at epoch {epoch}, step {step}"),
         Event::Epoch { epoch, epochs, train_loss, tune_loss, rate, seconds_left, best, .. } => {
             let tune = tune_loss.map_or_else(String::new, |loss| format!("  tuning {loss:.5}"));
@@ -132,7 +134,9 @@ fn sentence(event: &Event<'_>) -> Option<String> {
             "stopped early after epoch {epoch}: no better since epoch {best_epoch}, whose weights are kept"
         ),
         Event::Baseline { name } => format!("baseline: {name}"),
-        Event::Evaluating { windows } => format!("judging on {windows} windows"),
+        Event::Evaluating { windows, task } => {
+            format!("judging on {windows} {}", example(*task, *windows))
+        }
         _ => return None,
     })
 }
@@ -140,7 +144,7 @@ fn sentence(event: &Event<'_>) -> Option<String> {
 /// The JSON value for an event; steps are too many to be told.
 fn machine(event: &Event<'_>) -> Option<Value> {
     Some(match event {
-        Event::Prepared { name, train, tune, test, parameters, bytes, threads, steps } => {
+        Event::Prepared { name, train, tune, test, parameters, bytes, threads, steps, .. } => {
             let part = |part: &Part| json!({ "subjects": part.subjects, "sequences": part.sequences, "windows": part.windows });
             json!({ "event": "prepared", "name": name, "train": part(train), "tune": part(tune),
                 "test": part(test), "parameters": parameters, "bytes": bytes, "threads": threads,
@@ -174,18 +178,22 @@ fn machine(event: &Event<'_>) -> Option<Value> {
 }
 
 /// `to tune on: 141634 windows of 5 subjects`; nothing for an empty part.
-fn part(part: &Part, what: &str) -> String {
+fn part(part: &Part, what: &str, task: Task) -> String {
     if part.windows == 0 {
         return String::new();
     }
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
-    format!(
-        "{what} {} window{} of {} subject{}",
-        part.windows,
-        plural(part.windows),
-        part.subjects,
-        plural(part.subjects)
-    )
+    let plural = if part.subjects == 1 { "" } else { "s" };
+    let examples = example(task, part.windows);
+    format!("{what} {} {examples} of {} subject{plural}", part.windows, part.subjects)
+}
+
+/// What a network is shown at once.
+fn example(task: Task, count: usize) -> &'static str {
+    match (task, count) {
+        (Task::Classify, _) => "series",
+        (_, 1) => "window",
+        _ => "windows",
+    }
 }
 
 /// A time for people: `3 s`, `2 min 05 s`, `1 h 10 min`.

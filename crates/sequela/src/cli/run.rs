@@ -61,9 +61,9 @@ pub(crate) fn tell_report(report: &Report, console: Console) -> Result<Outcome, 
         Console::print_json(&machine(report))?;
         return Ok(Outcome::Done);
     }
-    Console::print(format!("\n{}", errors::text(&report.evaluation)))?;
-    if !errors::is_best_somewhere(&report.evaluation) {
-        console.say("finding: at no horizon is the model better than the best baseline");
+    Console::print(format!("\n{}", errors::judged(&report.evaluation)))?;
+    if let Some(finding) = errors::finding(&report.evaluation) {
+        console.say(&format!("finding: {finding}"));
     }
     let best = match report.tune_loss {
         Some(loss) => format!("; weights of epoch {}, tuning loss {loss:.5}", report.best_epoch),

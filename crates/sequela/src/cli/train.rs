@@ -15,8 +15,8 @@ use super::run::{Job, fresh_folder, program, run, tell_report};
     arg_required_else_help = true,
     after_long_help = "\
 The folder holds: model.safetensors (what predict and evaluate take), evaluation.md and .json (errors
-beside the baselines), forecast.svg, loss.svg and errors.svg, metrics.jsonl (one line an epoch),
-study.toml (what was run) and README.md (what is what).
+beside the baselines), forecast.svg, loss.svg and errors.svg (of a classifier classes.svg and
+loss.svg), metrics.jsonl (one line an epoch), study.toml (what was run) and README.md (what is what).
 
 Ctrl-C once writes a checkpoint and ends with exit code 130; --resume goes on from there with the same
 numbers as if nothing had happened. A second Ctrl-C ends at once, at the last checkpoint.
@@ -62,8 +62,9 @@ impl Train {
         let outcome = tell_report(&report, console)?;
         let model = report.model.display();
         console.say(&format!(
-            "everything is in {}\nnext: look at forecast.svg there, then: {} predict {model} FILE",
+            "everything is in {}\nnext: look at {} there, then: {} predict {model} FILE",
             report.folder.display(),
+            if report.evaluation.classes().is_some() { "classes.svg" } else { "forecast.svg" },
             program()
         ));
         Ok(outcome)

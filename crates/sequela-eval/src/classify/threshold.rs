@@ -1,0 +1,93 @@
+//! From a probability to a decision between two classes.
+
+use serde::{Deserialize, Serialize};
+
+use super::Ranking;
+use crate::Error;
+
+/// How the threshold of a two-class decision is chosen.
+///
+/// Choose it on subjects that the figures are not taken from: a threshold that fits its own test
+/// set makes sensitivity and specificity too good.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ThresholdRule {
+    /// The highest sensitivity + specificity - 1 (Youden 1950).
+    #[default]
+    Youden,
+    /// The highest F1: the harmonic mean of sensitivity and precision.
+    F1,
+    /// This probability.
+    Fixed(f64),
+}
+
+impl ThresholdRule {
+    /// The probability from which on a row is decided to be a case; `None` where cases or controls
+    /// are missing and nothing can be chosen.
+    ///
+    /// It lies in the middle between two neighbouring probabilities, so that a rounding does not
+    /// turn a decision; of several that are equally good it is the highest.
+    ///
+    /// # Errors
+    /// As [`Ranking::new`].
+    ///
+    /// # Example
+    /// ```
+    /// use sequela_eval::classify::ThresholdRule;
+    /// let (probability, ill) = ([0.1, 0.2, 0.6, 0.7], [false, false, true, true]);
+    /// assert_eq!(ThresholdRule::Youden.choose(&probability, &ill)?, Some(0.4));
+    /// assert_eq!(ThresholdRule::Youden.choose(&probability, &[true; 4])?, None);
+    /// # Ok::<(), sequela_eval::Error>(())
+    /// ```
+    pub fn choose(self, probabilities: &[f64], labels: &[bool]) -> Result<Option<f64>, Error> {
+        if let Self::Fixed(threshold) = self {
+            return Ok(Some(threshold));
+        }
+        let cases = labels.iter().filter(|label| **label).count() as f64;
+        let controls = labels.len() as f64 - cases;
+        if cases < 1.0 || controls < 1.0 {
+            return Ok(None);
+        }
+        let mut best: Option<(f64, f64)> = None;
+        let curve = Ranking::new(probabilities, labels)?.curve();
+        for (at, point) in curve.iter().enumerate() {
+            let (found, false_alarms) = (point.sensitivity * cases, point.false_alarms * controls);
+            let merit = match self {
+                Self::F1 => 2.0 * found / (cases + found + false_alarms),
+                Self::Youden | Self::Fixed(_) => point.sensitivity - point.false_alarms,
+            };
+            if best.is_none_or(|(highest, _)| merit > highest) {
+                let below = curve.get(at + 1).map_or(0.0, |next| next.score);
+                let score = point.score.min(1.0);
+                best = Some((merit, f64::midpoint(score, below)));
+            }
+        }
+        Ok(best.map(|(_, threshold)| threshold))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::float_cmp, reason = "the thresholds are exact")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_differ_where_cases_are_few() {
+        let probability = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05];
+        let label = [true, false, false, true, false, false, false, false, false, false];
+        let choose = |rule: ThresholdRule| rule.choose(&probability, &label).unwrap().unwrap();
+        assert_eq!(choose(ThresholdRule::Youden), 0.55);
+        assert_eq!(choose(ThresholdRule::F1), f64::midpoint(0.9, 0.8));
+        assert_eq!(choose(ThresholdRule::Fixed(0.25)), 0.25);
+    }
+
+    #[test]
+    fn where_nothing_is_told_apart_nobody_is_a_case() {
+        let threshold = ThresholdRule::Youden.choose(&[0.3; 4], &[true, false, false, false]);
+        assert!(threshold.unwrap().unwrap() > 0.3);
+        let all = ThresholdRule::Youden.choose(&[0.0, 0.0, 1.0], &[true, false, true]);
+        assert!((0.0..=1.0).contains(&all.unwrap().unwrap()));
+        assert!(ThresholdRule::Youden.choose(&[f64::NAN, 0.1], &[true, false]).is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! What was true of each row, and what a classifier said.
+
+use sequela_core::SubjectId;
+
+use crate::Error;
+use crate::error::row;
+
+/// The class of each row, and whose row it is.
+///
+/// # Example
+/// ```
+/// use sequela_core::SubjectId;
+/// use sequela_eval::classify::Truth;
+/// let mut truth = Truth::new(2);
+/// truth.push(&SubjectId::new("a"), 1)?;
+/// assert_eq!(truth.rows(), 1);
+/// assert!(truth.push(&SubjectId::new("b"), 2).is_err());
+/// # Ok::<(), sequela_eval::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Truth {
+    classes: usize,
+    subjects: Vec<SubjectId>,
+    class: Vec<u32>,
+}
+
+impl Truth {
+    /// No row yet, of `classes` classes.
+    pub fn new(classes: usize) -> Self {
+        Self { classes, subjects: Vec::new(), class: Vec::new() }
+    }
+
+    /// Appends a row.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a class outside `0..classes`.
+    pub fn push(&mut self, subject: &SubjectId, class: u32) -> Result<(), Error> {
+        if class as usize >= self.classes {
+            return Err(Error::Value {
+                location: row(self.class.len()),
+                what: "the class",
+                fault: "not among the classes",
+            });
+        }
+        self.subjects.push(subject.clone());
+        self.class.push(class);
+        Ok(())
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.class.len()
+    }
+
+    /// Number of classes, K.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Whose each row is.
+    pub fn subjects(&self) -> &[SubjectId] {
+        &self.subjects
+    }
+
+    /// The class of each row.
+    pub fn class(&self) -> &[u32] {
+        &self.class
+    }
+
+    /// Whether each row is of this class.
+    pub fn is(&self, class: usize) -> Vec<bool> {
+        self.class.iter().map(|&found| found as usize == class).collect()
+    }
+}
+
+/// What a classifier says about the rows of a [`Truth`].
+///
+/// **Shapes** `probabilities: (N, K)` row by row, `decisions: (N)`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answers {
+    /// The probability of each class.
+    pub probabilities: Vec<f64>,
+    /// The class that was chosen.
+    pub decisions: Vec<u32>,
+}
+
+impl Answers {
+    /// The probability of one class in each row, of `classes` classes.
+    pub fn of(&self, class: usize, classes: usize) -> Vec<f64> {
+        self.probabilities.iter().skip(class).step_by(classes.max(1)).copied().collect()
+    }
+}

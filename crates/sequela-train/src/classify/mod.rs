@@ -1,0 +1,41 @@
+//! `task = "classify"`: one class for each subject, told from its series.
+//!
+//! ```text
+//! table of series + classes --labels--> cohort with a class for each subject
+//!     --split within classes--> train | tune | test --encode, weigh--> SeriesFeed --> Fit
+//!     --> probabilities --threshold from tune--> decisions --> ClassEvaluation beside baselines
+//! ```
+//!
+//! Everything that differs between rows of a loss goes through one number, the weight of the row:
+//! 0 where the class is not known, else the weight of its class. Labels of each step or several
+//! labels would be more rows and columns of the same two inputs, target and weight.
+//!
+//! **Class weights and probabilities** a network that is trained with weights `w_k` learns
+//! probabilities of a population in which class k is `w_k` times as frequent. They are divided by
+//! `w_k` again (and made to add up to 1), so that a probability means what it says in the population
+//! that was trained on.
+//! **Source** Saerens, Latinne and Decaestecker, Neural Computation 14 (2002) 21; Elkan, IJCAI
+//! 2001, theorem 2.
+
+mod cases;
+mod evaluation;
+mod feed;
+mod finish;
+mod labels;
+mod logistic;
+mod newton;
+mod numbers;
+mod predict;
+mod prepare;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+pub use evaluation::{ClassEvaluation, Classifier};
+pub use labels::read_labelled;
+pub use logistic::LogisticRegression;
+pub use numbers::{ClassMetric, Classes};
+pub use predict::{Classified, ClassifiedRow, classify};
+
+pub(crate) use evaluation::judge;
+pub(crate) use prepare::Classification;

@@ -1,0 +1,208 @@
+//! Classes of new series.
+
+use sequela_core::Sequence;
+use sequela_formats::csv::{Cell, to_csv};
+use sequela_kernels::Context;
+use sequela_nn::{Batch, Keep, Loss, Runner};
+use serde_json::json;
+
+use super::Classes;
+use super::cases::Cases;
+use super::feed::SeriesFeed;
+use crate::Error;
+use crate::encode::narrow;
+use crate::feed::{Feed as _, Order, Ports};
+use crate::model::Model;
+use crate::network::CLASS;
+use crate::predict::Options;
+
+/// The classes of several series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classified {
+    /// What was told.
+    pub label: String,
+    /// The classes, one for each probability of a row.
+    pub classes: Vec<String>,
+    /// The probability of the second of two classes from which on it is chosen.
+    pub threshold: Option<f64>,
+    /// In the order of the series.
+    pub rows: Vec<ClassifiedRow>,
+}
+
+/// The class of one series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassifiedRow {
+    /// Whose.
+    pub subject: String,
+    /// Name of the series.
+    pub sequence: String,
+    /// Steps that were looked at.
+    pub steps: usize,
+    /// The probability of each class.
+    pub probabilities: Vec<f32>,
+    /// The class chosen, by position.
+    pub decision: usize,
+}
+
+impl Classified {
+    /// A table with one row for each series: subject, probability of each class, class.
+    pub fn to_csv(&self) -> Vec<u8> {
+        let mut header = vec!["subject".to_owned()];
+        header.extend(self.classes.iter().map(|class| format!("probability of {class}")));
+        header.push(self.label.clone());
+        let rows: Vec<Vec<Cell>> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let mut cells = vec![Cell::Text(row.subject.clone())];
+                // Through its own shortest digits, so that 0.3 is not 0.30000001.
+                cells.extend(
+                    row.probabilities
+                        .iter()
+                        .map(|p| Cell::Number(p.to_string().parse().unwrap_or(f64::from(*p)))),
+                );
+                cells.push(Cell::Text(self.classes[row.decision].clone()));
+                cells
+            })
+            .collect();
+        to_csv(&header.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
+    }
+
+    /// The same as JSON.
+    pub fn to_json(&self) -> String {
+        let rows: Vec<_> = self
+            .rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "subject": row.subject,
+                    "sequence": row.sequence,
+                    "steps": row.steps,
+                    "probabilities": row.probabilities,
+                    "class": self.classes[row.decision],
+                })
+            })
+            .collect();
+        json!({
+            "label": self.label,
+            "classes": self.classes,
+            "threshold": self.threshold,
+            "rows": rows,
+        })
+        .to_string()
+    }
+}
+
+/// The class of each series, with the probabilities of all classes.
+///
+/// **Missing data** a series with nothing observed gets an answer too: look at its missing values
+/// before it is used. **Determinism** the same bits for a series alone or among others, for any
+/// number of threads, and those of the judgement at the end of training.
+///
+/// # Errors
+/// [`Error::Unsupported`] where the model does not classify; [`Error::Data`] for a series of other
+/// channels.
+pub fn classify(
+    model: &Model,
+    sequences: &[Sequence],
+    options: &Options<'_>,
+) -> Result<Classified, Error> {
+    let classes = model.classes()?;
+    let cases = Cases::of(&model.cohort(sequences)?, &model.manifest().encoder)?;
+    let mut context = Context::new(options.threads.max(1))?;
+    let probabilities = probabilities(model, classes, &cases, &mut context)?;
+    let wide: Vec<f64> = probabilities.iter().map(|&p| f64::from(p)).collect();
+    let decisions = classes.decide(&wide, classes.threshold);
+    let rows = sequences.iter().zip(&cases.spans).zip(decisions);
+    let rows = rows.zip(probabilities.chunks_exact(classes.count())).map(
+        |(((sequence, span), decision), probabilities)| ClassifiedRow {
+            subject: sequence.subject.as_str().to_owned(),
+            sequence: sequence.id.clone(),
+            steps: span.len(),
+            probabilities: probabilities.to_vec(),
+            decision: decision as usize,
+        },
+    );
+    Ok(Classified {
+        label: classes.label.clone(),
+        classes: classes.names.clone(),
+        threshold: classes.threshold,
+        rows: rows.collect(),
+    })
+}
+
+/// The probability of each class, `(N, K)`, in the population that was trained on.
+pub(super) fn probabilities(
+    model: &Model,
+    classes: &Classes,
+    cases: &Cases,
+    context: &mut Context,
+) -> Result<Vec<f32>, Error> {
+    let (program, study) = (model.program(), &model.manifest().study);
+    let ports = Ports::find(program, CLASS)?;
+    let output = program.output(CLASS).ok_or_else(|| {
+        Error::data("program", "it has no output called class", "report this as a bug")
+    })?;
+    let encoder = &model.manifest().encoder;
+    let (batch, given) = (study.train.batch, Order::Given);
+    let mut feed = SeriesFeed::new((encoder, cases), &classes.weights, ports, batch, given);
+    let capacity = feed.capacity(program);
+    let mut runner = Runner::new(program, &capacity, &Keep::Nothing)?;
+    let mut batch = Batch::new(program, &capacity)?;
+    let (mut logits, mut row) = (Vec::new(), Vec::new());
+    let mut all = Vec::with_capacity(cases.len() * classes.count());
+    for step in 0..feed.steps() {
+        feed.fill(step, &mut batch)?;
+        runner.forward(context, model.parameters(), &batch)?;
+        for b in 0..feed.members(step).len() {
+            runner.read(output, &batch, b, &mut logits);
+            unweigh(&mut logits, &classes.weights);
+            row.clear();
+            row.resize(logits.len(), 0.0);
+            study.train.loss.probabilities(&logits, &mut row);
+            if let Loss::BinaryCrossEntropy { .. } = study.train.loss {
+                all.push(1.0 - row[0]);
+            }
+            all.extend_from_slice(&row);
+        }
+    }
+    Ok(all)
+}
+
+/// Takes the class weights out of what the network says: out of the logits of all classes, or out
+/// of the log odds of the second of two.
+fn unweigh(logits: &mut [f32], weights: &[f64]) {
+    match logits {
+        [odds] => *odds = narrow(f64::from(*odds) - libm::log(weights[1] / weights[0])),
+        _ => {
+            for (logit, weight) in logits.iter_mut().zip(weights) {
+                *logit = narrow(f64::from(*logit) - libm::log(*weight));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_taken_out_by_bayes_rule() {
+        let weights = [0.5, 2.0, 4.0];
+        let mut logits = [0.3, -0.2, 1.1];
+        let (mut weighed, mut out) = ([0.0; 3], [0.0; 3]);
+        let loss = Loss::CrossEntropy { class_weights: Vec::new() };
+        loss.probabilities(&logits, &mut weighed);
+        unweigh(&mut logits, &weights);
+        loss.probabilities(&logits, &mut out);
+        let shares: Vec<f64> =
+            weighed.iter().zip(weights).map(|(p, w)| f64::from(*p) / w).collect();
+        let sum: f64 = shares.iter().sum();
+        for (found, share) in out.iter().zip(shares) {
+            assert!((f64::from(*found) - share / sum).abs() < 1e-6);
+        }
+        let mut odds = [0.8];
+        unweigh(&mut odds, &[0.5, 4.0]);
+        assert!((f64::from(odds[0]) - (0.8 - libm::log(8.0))).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,136 @@
+//! From a study to everything that training a classifier needs.
+
+use std::path::PathBuf;
+
+use sequela_core::{Limits, Location};
+use sequela_data::Cohort;
+use sequela_data::split::Parts;
+use sequela_nn::{Loss, Program};
+
+use super::Classes;
+use super::cases::Cases;
+use super::feed::SeriesFeed;
+use super::{finish, labels};
+use crate::encode::Encoder;
+use crate::event::Part;
+use crate::feed::{Feed, Order, Ports};
+use crate::fit::Fit;
+use crate::judge::Judge;
+use crate::judged::Judged;
+use crate::study::{Study, hex};
+use crate::task::{Trainable, Trained};
+use crate::{Error, Observer, network};
+
+/// A study with its series and classes.
+pub(crate) struct Classification {
+    pub(super) cohort: Cohort,
+    pub(super) parts: Parts,
+    pub(super) encoder: Encoder,
+    program: Program,
+    pub(super) classes: Classes,
+    pub(super) train: Cases,
+    pub(super) tune: Cases,
+    /// The series that are judged: those of training where no test part is kept apart.
+    pub(super) test: Cases,
+    pub(super) judged_on_training: bool,
+    pub(super) notes: Vec<String>,
+}
+
+impl Classification {
+    /// Loads, splits and scales.
+    pub(crate) fn new(study: &Study, limits: &Limits) -> Result<Self, Error> {
+        let labels::Labelled { cohort, parts, names, notes } = labels::load(study, limits)?;
+        if names.len() != 2 && matches!(study.train.loss, Loss::BinaryCrossEntropy { .. }) {
+            return Err(Error::Study {
+                location: Location::file("study").field("train.loss.kind").into(),
+                what: format!(
+                    "binary cross-entropy is for two classes, and there are {}",
+                    names.len()
+                ),
+                hint: "write loss = { kind = \"cross_entropy\" }".into(),
+            });
+        }
+        // Forecasts alone have a channel that they are about.
+        let encoder = Encoder::fit(study, &parts.train, 0)?;
+        let train = Cases::of(&parts.train, &encoder)?;
+        let tune = Cases::of(&parts.tune, &encoder)?;
+        let judged_on_training = parts.test.is_empty();
+        let test = if judged_on_training { &parts.train } else { &parts.test };
+        let test = Cases::of(test, &encoder)?;
+        let classes = Classes::of(study, &names, &train.counts(names.len()))?;
+        let program = network::classifier(study, &encoder, names.len())?;
+        Ok(Self {
+            cohort,
+            parts,
+            encoder,
+            program,
+            classes,
+            train,
+            tune,
+            test,
+            judged_on_training,
+            notes,
+        })
+    }
+
+    fn series<'a>(
+        &'a self,
+        cases: &'a Cases,
+        batch: usize,
+        order: Order,
+    ) -> Result<SeriesFeed<'a>, Error> {
+        let ports = Ports::find(&self.program, network::CLASS)?;
+        let weights = &self.classes.weights;
+        Ok(SeriesFeed::new((&self.encoder, cases), weights, ports, batch, order))
+    }
+}
+
+impl Trainable for Classification {
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn sizes(&self) -> [Part; 3] {
+        let size = |cohort: &Cohort| Part {
+            subjects: cohort.subjects().len(),
+            sequences: cohort.len(),
+            windows: cohort.len(),
+        };
+        [size(&self.parts.train), size(&self.parts.tune), size(&self.parts.test)]
+    }
+
+    /// Series and the number of each class, and what the classes are called.
+    fn fingerprint(&self) -> String {
+        use sha2::{Digest as _, Sha256};
+        let names = self.classes.names.join("\n");
+        hex(&Sha256::digest(format!("{}\n{names}", self.cohort.fingerprint())))
+    }
+
+    fn feed(&self, study: &Study) -> Result<Box<dyn Feed + '_>, Error> {
+        let order = Order::Shuffled(study.study.seed);
+        let feed = self.series(&self.train, study.train.batch, order)?;
+        Ok(Box::new(feed.at_most(study.train.windows_per_epoch)))
+    }
+
+    fn judge(&self, study: &Study) -> Result<Option<Judge<'_>>, Error> {
+        if self.tune.len() == 0 {
+            return Ok(None);
+        }
+        let feed = self.series(&self.tune, study.train.batch, Order::Given)?;
+        Judge::new(&self.program, Box::new(feed)).map(Some)
+    }
+
+    fn rows(&self, study: &Study) -> usize {
+        let series = self.train.len().max(1);
+        self.train.steps().div_ceil(series).saturating_mul(study.train.batch.min(series))
+    }
+
+    fn finish(
+        &self,
+        trained: &Trained<'_>,
+        fit: &mut Fit<'_>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<(Judged, Vec<PathBuf>)>, Error> {
+        finish::finish(self, trained, fit, observer).map(Some)
+    }
+}

@@ -1,0 +1,39 @@
+//! Numbers that sum up a series: what a logistic regression sees of it.
+
+use super::cases::Cases;
+use crate::series::Series;
+
+/// Summaries of one channel: mean, last, lowest, highest, share observed.
+pub(super) const EACH: usize = 5;
+
+/// The summaries of every series, `(N, 5 F)` row by row: for each channel the mean, the last, the
+/// lowest and the highest of its observed values, and the share of steps at which it was observed.
+///
+/// **Units** those of the scaled series. **Missing data** the first four of a channel that was
+/// never observed are NaN.
+pub(super) fn summaries(cases: &Cases) -> Vec<f64> {
+    let width = cases.series.first().map_or(0, |series| series.features * EACH);
+    let mut all = Vec::with_capacity(cases.len() * width);
+    for (series, span) in cases.series.iter().zip(&cases.spans) {
+        for channel in 0..series.features {
+            all.extend(of_channel(series, span, channel));
+        }
+    }
+    all
+}
+
+fn of_channel(series: &Series, span: &std::ops::Range<usize>, channel: usize) -> [f64; EACH] {
+    let (mut sum, mut count, mut last) = (0.0, 0.0, f64::NAN);
+    let (mut low, mut high) = (f64::NAN, f64::NAN);
+    for step in span.clone() {
+        let cell = step * series.features + channel;
+        if series.seen[cell] as usize == step {
+            last = f64::from(series.scaled[cell]);
+            sum += last;
+            count += 1.0;
+            low = libm::fmin(low, last);
+            high = libm::fmax(high, last);
+        }
+    }
+    [sum / count, last, low, high, count / (span.len() as f64).max(1.0)]
+}

@@ -1,0 +1,56 @@
+//! What a model is worth, whatever its task.
+
+use crate::classify::ClassEvaluation;
+use crate::evaluation::Evaluation;
+
+/// The judgement of a model beside its baselines.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Judged {
+    /// Of a forecaster.
+    Forecasts(Evaluation),
+    /// Of a classifier.
+    Classes(ClassEvaluation),
+}
+
+impl Judged {
+    /// The errors, where forecasts were judged.
+    pub fn forecasts(&self) -> Option<&Evaluation> {
+        match self {
+            Self::Forecasts(evaluation) => Some(evaluation),
+            Self::Classes(_) => None,
+        }
+    }
+
+    /// The figures, where classes were judged.
+    pub fn classes(&self) -> Option<&ClassEvaluation> {
+        match self {
+            Self::Classes(evaluation) => Some(evaluation),
+            Self::Forecasts(_) => None,
+        }
+    }
+
+    /// Tables and notes for a terminal.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Forecasts(evaluation) => evaluation.text(),
+            Self::Classes(evaluation) => evaluation.text(),
+        }
+    }
+
+    /// Tables and notes as Markdown.
+    pub fn markdown(&self) -> String {
+        match self {
+            Self::Forecasts(evaluation) => evaluation.markdown(),
+            Self::Classes(evaluation) => evaluation.markdown(),
+        }
+    }
+
+    /// All figures as JSON.
+    pub fn to_json(&self) -> String {
+        match self {
+            Self::Forecasts(evaluation) => evaluation.to_json(),
+            Self::Classes(evaluation) => evaluation.to_json(),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What a study of one task may say: fields of the other are refused rather than left unheard.
+
+use sequela_eval::classify::ThresholdRule;
+use sequela_nn::{Architecture, Loss, Pooling};
+
+use super::check::Check;
+use super::{
+    Baselines, ClassWeights, CsvData, Data, InputKind, LabelSpec, SplitBy, Study, TargetKind, Task,
+    Window,
+};
+use crate::Error;
+
+impl Check<'_> {
+    /// Refuses fields that the task does not read, and a task that is not built.
+    pub(super) fn task(&self, study: &Study) -> Result<(), Error> {
+        match study.study.task {
+            Task::Forecast => self.forecast(study),
+            Task::Classify => self.classify(study),
+            _ => Err(Error::Unsupported {
+                location: self.at("study.task").into(),
+                what: "only forecasts and classes can be trained yet".into(),
+                hint: "write task = \"forecast\" or task = \"classify\"".into(),
+            }),
+        }
+    }
+
+    fn forecast(&self, study: &Study) -> Result<(), Error> {
+        let only = "it is for classes, and this study forecasts";
+        let hint = "leave it out, or write task = \"classify\" in [study]";
+        let baselines = &study.evaluate.baselines;
+        let label = matches!(&study.data, Data::Csv(CsvData { label: Some(_), .. }));
+        self.unheard(
+            only,
+            hint,
+            &[
+                ("data.label", label),
+                ("train.class_weights", !study.train.class_weights.is_none()),
+                ("evaluate.threshold", study.evaluate.threshold != ThresholdRule::default()),
+                (
+                    "evaluate.baselines.logistic",
+                    baselines.logistic != Baselines::default().logistic,
+                ),
+            ],
+        )
+    }
+
+    fn classify(&self, study: &Study) -> Result<(), Error> {
+        let Data::Csv(data) = &study.data else {
+            return Err(Error::Unsupported {
+                location: self.at("data.kind").into(),
+                what: "classes are read from tables only".into(),
+                hint: "write kind = \"csv\" with a label".into(),
+            });
+        };
+        let only = "it is for forecasts, and this study classifies";
+        let hint = "leave it out, or write task = \"forecast\" in [study]";
+        let (window, usual) = (&study.window, Window::default());
+        let (baselines, usual_baselines) = (&study.evaluate.baselines, Baselines::default());
+        self.unheard(
+            only,
+            hint,
+            &[
+                ("data.target", data.target.is_some()),
+                ("window.horizons", !window.horizons.is_empty()),
+                ("window.stride", window.stride != usual.stride),
+                ("window.target", window.target != TargetKind::Value),
+                ("window.inputs", window.inputs != InputKind::Values),
+                ("window.longest_gap_hours", window.longest_gap_hours.is_some()),
+                ("window.most_missing", (window.most_missing - usual.most_missing).abs() > 0.0),
+                ("split.by", study.split.by != SplitBy::Subject),
+                ("train.truncate", study.train.truncate.is_some()),
+                ("evaluate.stride", study.evaluate.stride != 1),
+                ("evaluate.baselines.season", baselines.season != 0),
+                (
+                    "evaluate.baselines.autoregression",
+                    baselines.autoregression != usual_baselines.autoregression,
+                ),
+                (
+                    "evaluate.baselines.feed_forward",
+                    baselines.feed_forward != usual_baselines.feed_forward,
+                ),
+            ],
+        )?;
+        self.at_most("window.length", window.length as u64, super::check::STEPS)?;
+        let label = self.label(data)?;
+        self.class_weights(&study.train.class_weights, label)?;
+        self.classes_loss(study, label)?;
+        self.decisions(study)
+    }
+
+    fn unheard(&self, what: &str, hint: &str, fields: &[(&str, bool)]) -> Result<(), Error> {
+        match fields.iter().find(|(_, written)| *written) {
+            Some((field, _)) => Err(self.refuse(field, what, hint)),
+            None => Ok(()),
+        }
+    }
+
+    fn label<'a>(&self, data: &'a CsvData) -> Result<&'a LabelSpec, Error> {
+        let Some(label) = &data.label else {
+            return Err(self.refuse(
+                "data.label",
+                "nothing says what the classes are",
+                "add label = { name = \"died\" } to [data], the column that has each subject's class",
+            ));
+        };
+        if data.subject.is_none() {
+            return Err(self.refuse(
+                "data.subject",
+                "nothing says whose each row is, and a class is a subject's",
+                "add subject = \"...\" to [data], the column that names the subject",
+            ));
+        }
+        let is_value = |name: &str| data.values.iter().any(|value| value.name == name);
+        if label.file.is_none() && is_value(&label.name) {
+            return Err(self.refuse(
+                "data.label",
+                "the label is among data.values: the model would be told the answer",
+                "take it out of data.values",
+            ));
+        }
+        let classes = &label.classes;
+        let twice = (1..classes.len()).any(|at| classes[..at].contains(&classes[at]));
+        if classes.len() == 1 || twice || classes.iter().any(|class| class.trim() != class) {
+            return Err(self.refuse(
+                "data.label.classes",
+                "they are not at least two different words without spaces around them",
+                "write for example classes = [\"survived\", \"died\"], or leave it out",
+            ));
+        }
+        Ok(label)
+    }
+
+    fn class_weights(&self, weights: &ClassWeights, label: &LabelSpec) -> Result<(), Error> {
+        let ClassWeights::Named(weights) = weights else { return Ok(()) };
+        for (class, weight) in weights {
+            let field = format!("train.class_weights.{class}");
+            if !(weight.is_finite() && *weight > 0.0) {
+                return Err(self.refuse(
+                    &field,
+                    "it is not a positive number",
+                    "give for example 3.0; a class to be left out is left out of the data",
+                ));
+            }
+            if !label.classes.is_empty() && !label.classes.contains(class) {
+                let known: Vec<&str> = label.classes.iter().map(String::as_str).collect();
+                let hint = super::nearest::hint(class, &known);
+                return Err(self.refuse(&field, "there is no such class", &hint));
+            }
+        }
+        Ok(())
+    }
+
+    fn classes_loss(&self, study: &Study, label: &LabelSpec) -> Result<(), Error> {
+        let (weights, two_only) = match &study.train.loss {
+            Loss::CrossEntropy { class_weights } => (class_weights, false),
+            Loss::BinaryCrossEntropy { positive_weight } => (positive_weight, true),
+            _ => {
+                return Err(self.refuse(
+                    "train.loss.kind",
+                    "this loss is not for classes",
+                    "choose cross_entropy, or binary_cross_entropy for two classes",
+                ));
+            }
+        };
+        if !weights.is_empty() {
+            return Err(self.refuse(
+                "train.loss",
+                "it has weights without names",
+                "write class_weights = \"balanced\" or { died = 3.0, survived = 1.0 } in [train]",
+            ));
+        }
+        if two_only && label.classes.len() > 2 {
+            return Err(self.refuse(
+                "train.loss.kind",
+                "binary cross-entropy is for two classes",
+                "write loss = { kind = \"cross_entropy\" }",
+            ));
+        }
+        Ok(())
+    }
+
+    fn decisions(&self, study: &Study) -> Result<(), Error> {
+        if let Architecture::Sequence(model) = &study.model
+            && model.pooling == Pooling::None
+        {
+            return Err(self.refuse(
+                "model.pooling",
+                "a class is of the whole series, not of each step",
+                "write pooling = \"last\", or mean, max, attention",
+            ));
+        }
+        if let ThresholdRule::Fixed(threshold) = study.evaluate.threshold
+            && !(0.0..=1.0).contains(&threshold)
+        {
+            return Err(self.refuse(
+                "evaluate.threshold",
+                "it is not a probability between 0 and 1",
+                "write threshold = { fixed = 0.5 }, or \"youden\" or \"f1\"",
+            ));
+        }
+        let strengths = &study.evaluate.baselines.logistic;
+        if !strengths.iter().all(|strength| *strength > 0.0 && strength.is_finite()) {
+            return Err(self.refuse(
+                "evaluate.baselines.logistic",
+                "the strengths are not positive numbers",
+                "give for example logistic = [0.01, 0.1, 1.0], or [] to leave it out",
+            ));
+        }
+        Ok(())
+    }
+}
