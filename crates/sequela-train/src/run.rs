@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use sequela_core::Location;
+use sequela_core::{Class, Limits, Location};
 use sequela_formats::durable;
 use sequela_formats::lock::RunLock;
-use sequela_formats::log::AppendLog;
+use sequela_formats::log::{AppendLog, read_lines};
 
 use crate::checkpoint::{Belongs, Snapshot, restore};
 use crate::evaluation::{Evaluation, truth};
@@ -83,17 +83,13 @@ pub fn train(
 ) -> Result<Outcome, Error> {
     let start = Instant::now();
     let named = folder.join(STUDY);
-    if named.exists() {
-        return Err(Error::Folder {
-            location: Location::file(folder).into(),
-            what: "the folder holds a run already".into(),
-            hint: "go on with it by --resume, or choose another folder".into(),
-        });
-    }
+    refuse_a_run(folder, &named)?;
     // Before anything is made: a study that cannot run leaves nothing behind.
     let prepared = Prepared::new(study, &options.limits)?;
     durable::create_dir(folder)?;
     let _lock = RunLock::acquire(folder)?;
+    // Another process may have made a run here since, and have ended.
+    refuse_a_run(folder, &named)?;
     durable::sweep(folder)?;
     let study = placed(study)?;
     durable::write_atomic(&named, study.to_toml().as_bytes())?;
@@ -112,7 +108,7 @@ pub fn resume(
 ) -> Result<Outcome, Error> {
     let start = Instant::now();
     let named = folder.join(STUDY);
-    if !named.exists() {
+    if !durable::exists(&named)? {
         return Err(Error::Folder {
             location: Location::file(folder).into(),
             what: "there is no run in this folder".into(),
@@ -124,6 +120,18 @@ pub fn resume(
     durable::sweep(folder)?;
     let prepared = Prepared::new(&study, &options.limits)?;
     Run { study: &study, folder, options, start }.go(&prepared, observer)
+}
+
+/// Refuses a folder that holds a run.
+fn refuse_a_run(folder: &Path, named: &Path) -> Result<(), Error> {
+    if !durable::exists(named)? {
+        return Ok(());
+    }
+    Err(Error::Folder {
+        location: Location::file(folder).into(),
+        what: "the folder holds a run already".into(),
+        hint: "go on with it by --resume, or choose another folder".into(),
+    })
 }
 
 /// The study with a path that does not depend on where its file lies.
@@ -337,16 +345,34 @@ impl RunSink {
     /// Opens the files, and puts the state of the checkpoint into `fit` where there is one.
     fn open(folder: &Path, belongs: Belongs, fit: &mut Fit<'_>) -> Result<Self, Error> {
         let checkpoint = folder.join(CHECKPOINT);
-        let saved = checkpoint.exists();
+        let saved = durable::exists(&checkpoint)?;
         let length = if saved { restore(&checkpoint, &belongs, fit)? } else { 0 };
+        let timing = folder.join(TIMING);
+        let timed = if durable::exists(&timing)? { timed(&timing, fit.progress.epoch)? } else { 0 };
         Ok(Self {
             log: AppendLog::resume(&folder.join(METRICS), length)?,
-            timing: AppendLog::open(&folder.join(TIMING))?,
+            timing: AppendLog::resume(&timing, timed)?,
             checkpoint,
             saved,
             belongs,
         })
     }
+}
+
+/// Bytes of the lines of `timing.jsonl` that belong to the first `epochs` epochs. The epochs after
+/// them are made again, and timed again. A power loss may have spoilt later lines, which are only
+/// times: they are left off.
+fn timed(path: &Path, epochs: u64) -> Result<u64, Error> {
+    let epoch = |line: &str| -> Option<u64> {
+        serde_json::from_str::<serde_json::Value>(line).ok()?.get("epoch")?.as_u64()
+    };
+    let lines = match read_lines(path, &Limits::default()) {
+        Ok(read) => read.lines,
+        Err(error) if error.class() == Class::Io => return Err(error.into()),
+        Err(_) => Vec::new(),
+    };
+    let kept = lines.iter().take_while(|line| epoch(line).is_some_and(|epoch| epoch <= epochs));
+    Ok(kept.map(|line| line.len() as u64 + 1).sum())
 }
 
 impl Sink for RunSink {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sequela_core::{Class, Limits};
-use sequela_formats::durable::write_atomic;
+use sequela_formats::durable::{sweep_beside, write_atomic};
 use sequela_train::{Model, Options, PredictRows, Stream, predict, read_input};
 
 use super::console::Console;
@@ -62,6 +62,7 @@ impl Predict {
         };
         match &self.out {
             Some(path) => {
+                sweep_beside(path)?;
                 write_atomic(path, &bytes)?;
                 console.say(&format!("{} forecasts in {}", forecasts.rows.len(), path.display()));
             }
