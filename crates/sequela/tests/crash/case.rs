@@ -222,16 +222,15 @@ impl<'a> Case<'a> {
             (Disturbed::Killed, code, signal) => {
                 signal == Some(9) || (signal.is_none() && code == Some(self.code))
             }
-            (Disturbed::Failed, Some(4), _) => told(),
-            (Disturbed::FailedForGood | Disturbed::FailedToTell, Some(4), _) => true,
+            (Disturbed::Failed | Disturbed::FailedToClose, Some(4), _) => told(),
             (Disturbed::Asked | Disturbed::AskedTwice, None, Some(2 | 15)) => may_die,
-            (Disturbed::FailedToClose, Some(4), _) => told(),
-            (Disturbed::FailedToClose, Some(70), _) => true,
             (Disturbed::OutOfMemory, code, signal) => {
                 signal == Some(6) || [Some(0), Some(4), Some(70), Some(127)].contains(&code)
             }
-            (Disturbed::HungUp, None, Some(1)) => true,
-            (Disturbed::Asked | Disturbed::AskedTwice, Some(130), _) => true,
+            (Disturbed::FailedForGood | Disturbed::FailedToTell, Some(4), _)
+            | (Disturbed::FailedToClose, Some(70), _)
+            | (Disturbed::HungUp, None, Some(1))
+            | (Disturbed::Asked | Disturbed::AskedTwice, Some(130), _) => true,
             (_, code, None) => code == Some(self.code),
             _ => false,
         };

@@ -5,6 +5,7 @@
 //! prints the tables of `docs/reliability.md`. Needs Linux and strace; says so where they are not
 //! there.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may fail loudly")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a harness that tells its counts")]
 
 mod case;
 #[path = "../common/mod.rs"]
