@@ -140,9 +140,11 @@ impl<'a> Case<'a> {
         };
         let earlier =
             |name: &str| self.before.as_ref().is_some_and(|files| files.contains_key(name));
-        let leftover =
-            |name: &&String| (is_temporary(name) || *name == "run.lock") && !earlier(name.as_str());
-        if let Some(name) = left.iter().flat_map(Files::keys).find(leftover)
+        // Who could not take the lock may not remove its file; an empty one is nobody's.
+        let is_leftover = |&(name, bytes): &(&String, &Vec<u8>)| {
+            (is_temporary(name) || (name == "run.lock" && !bytes.is_empty())) && !earlier(name)
+        };
+        if let Some((name, _)) = left.iter().flatten().find(is_leftover)
             && cleaned
         {
             return Err(format!("{name} was left over"));
@@ -225,6 +227,7 @@ impl<'a> Case<'a> {
             (Disturbed::Failed | Disturbed::FailedToClose, Some(4), _) => told(),
             (Disturbed::Asked | Disturbed::AskedTwice, None, Some(2 | 15)) => may_die,
             (Disturbed::OutOfMemory, code, signal) => {
+                // 127: not even the loader had enough.
                 signal == Some(6) || [Some(0), Some(4), Some(70), Some(127)].contains(&code)
             }
             (Disturbed::FailedForGood | Disturbed::FailedToTell, Some(4), _)

@@ -66,8 +66,7 @@ pub(crate) fn failures(case: &Case<'_>, share: Share, tally: &mut Tally) {
         let ended = strace::inject(&case.command(), &case.log(), (&call.name, &when), &what);
         let disturbed = match call.name.as_str() {
             // What cannot be removed stays behind, and is removed by the next start.
-            // Without its lock nobody may remove the lock file, which is empty and harmless.
-            "unlink" | "unlinkat" | "flock" => Disturbed::FailedForGood,
+            "unlink" | "unlinkat" => Disturbed::FailedForGood,
             "close" => Disturbed::FailedToClose,
             _ if call.line.starts_with("write(2,") => Disturbed::FailedToTell,
             _ => Disturbed::Failed,

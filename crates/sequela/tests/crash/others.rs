@@ -101,18 +101,20 @@ pub(crate) fn kills_by_chance(case: &Case<'_>, times: u64, tally: &mut Tally) {
     }
 }
 
-/// No memory is given from each request on: the program ends, perhaps by an abort.
+/// The address space is limited, from what is not enough to start to what is enough for all: the
+/// program ends, perhaps by an abort.
 pub(crate) fn out_of_memory(case: &Case<'_>, tally: &mut Tally) {
-    for name in ["mmap", "brk"] {
+    for kibibytes in (12_000..60_000).step_by(100) {
         case.reset();
-        let calls = strace::count(&case.command(), &case.log(), name);
-        for number in 1..=calls {
-            case.reset();
-            let when = format!("{number}+");
-            let call = (name, when.as_str());
-            let ended = strace::inject(&case.command(), &case.log(), call, "error=ENOMEM");
-            let found = case.examine(&ended, Disturbed::OutOfMemory);
-            tally.count([case.name, "ENOMEM from then on", name], &ended, found);
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -v {kibibytes}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script, program()]).args(&case.words);
+        command.current_dir(case.path().parent().unwrap()).env("SEQUELA_DATA", "no-such-folder");
+        let ended = strace::run(&mut command);
+        let found = case.examine(&ended, Disturbed::OutOfMemory);
+        tally.count([case.name, "too little memory", "all"], &ended, found);
+        if ended.code == Some(0) {
+            return;
         }
     }
 }
@@ -120,8 +122,7 @@ pub(crate) fn out_of_memory(case: &Case<'_>, tally: &mut Tally) {
 /// A thread cannot be started.
 pub(crate) fn no_thread(case: &Case<'_>, tally: &mut Tally) {
     case.reset();
-    let calls = strace::count(&case.command(), &case.log(), "clone3");
-    for number in 1..=calls {
+    for number in strace::numbers(&case.command(), &case.log(), "clone3") {
         case.reset();
         let call = ("clone3", &*number.to_string());
         let ended = strace::inject(&case.command(), &case.log(), call, "error=EAGAIN");
@@ -157,8 +158,8 @@ fn in_small_room(case: &Case<'_>, kibibytes: usize) -> Option<(i32, i32)> {
     let script = "mount -t tmpfs -o size=$1k none room || exit 99\n\
         \"$0\" train ward.toml --out room/run --quiet --threads=1 --set train.checkpoint.steps=7 \
         >said 2>&1\n\
-        echo $?\n\
-        grep -c room said >/dev/null || exit 98\n\
+        first=$?; echo $first\n\
+        [ $first = 0 ] || grep -q room said || exit 98\n\
         mount -o remount,size=64m room\n\
         if [ -e room/run/study.toml ]; then \"$0\" train --resume room/run --quiet >/dev/null\n\
         else \"$0\" train ward.toml --out room/run --quiet --threads=1 --set train.checkpoint.steps=7 \

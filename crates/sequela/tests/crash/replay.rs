@@ -1,10 +1,9 @@
 //! Power loss, simulated: what a disk may hold when the power fails between two system calls.
 //!
-//! A list of calls becomes a list of operations on files and names. For each moment, what was
-//! synced is on the disk; of what was not, the disk may hold nothing, all, a torn part, or the
-//! length without the bytes, and any first part of the changes of a folder's names. That is
-//! weaker than what journalling file systems do, and stronger than any reordering whatever: two
-//! changes of names in one folder are never swapped.
+//! A list of calls becomes a list of changes of files and names. For each moment, what was synced
+//! is on the disk; of what was not, the disk may hold nothing, all, a torn part, or the length
+//! without the bytes, and any first part of the changes of the folder's names. Two changes of
+//! names are never swapped, as journalling file systems keep their order.
 //!
 //! After Pillai et al., "All file systems are not created equal", OSDI 2014.
 

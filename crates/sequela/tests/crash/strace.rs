@@ -1,6 +1,7 @@
 //! Runs a command under strace, which tells its system calls, kills it at one, or lets one fail.
 
 use std::io::Read as _;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -71,14 +72,20 @@ pub(crate) fn inject(command: &Command, log: &Path, call: (&str, &str), what: &s
     run(&mut wrapped(command, log, &[&traced, &injected]))
 }
 
-/// How often the first thread of a command makes a call.
-pub(crate) fn count(command: &Command, log: &Path, name: &str) -> usize {
-    run(&mut wrapped(command, log, &[&format!("--trace={name}")]));
+/// The numbers of the calls of a name that the first thread of a command makes, from when it first
+/// looks for a file of the user.
+pub(crate) fn numbers(command: &Command, log: &Path, name: &str) -> RangeInclusive<usize> {
+    run(&mut wrapped(command, log, &[&format!("--trace=openat,{name}")]));
     let text = std::fs::read_to_string(log).unwrap();
     let first = text.split_whitespace().next().unwrap_or("none").to_owned();
-    text.lines()
-        .filter(|line| line.starts_with(&first) && line.contains(&format!("{name}(")))
-        .count()
+    let (mut before, mut all, mut ours) = (0, 0, false);
+    for line in text.lines().filter(|line| line.starts_with(&first)) {
+        ours |= line.contains("\"ward.") || line.contains("\"run/");
+        let counts = usize::from(line.contains(&format!("{name}(")));
+        all += counts;
+        before += if ours { 0 } else { counts };
+    }
+    before + 1..=all
 }
 
 /// The same command under strace.
