@@ -16,6 +16,10 @@ test *arguments:
 house:
     cargo run --quiet --release -p xtask -- house
 
+# Kill, fail and interrupt training at every system call (needs Linux and strace; about ten minutes).
+crash:
+    cargo run --quiet --release -p xtask -- crash
+
 # Licences, sources, advisories and doubled versions (needs cargo-deny).
 deny:
     cargo deny check

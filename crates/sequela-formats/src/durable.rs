@@ -3,7 +3,8 @@
 //!
 //! - [`write_atomic`] replaces a whole file: a temporary file `NAME.tmp-PID-N` beside it, opened
 //!   exclusively and locked, written, synced, renamed over it, and the folder synced.
-//! - [`sweep`] removes temporary files that dead processes left behind.
+//! - [`sweep`] removes temporary files that dead processes left behind in a folder,
+//!   [`sweep_beside`] those of one file.
 //! - [`AppendLog`](crate::log::AppendLog), [`RunLock`](crate::lock::RunLock) and
 //!   [`PartFile`](crate::part::PartFile), which grows under another name, stand on the
 //!   same promises.
@@ -12,7 +13,7 @@
 //! disks, not every network share.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,12 +61,22 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Io`] naming the folder.
 pub fn create_dir(path: &Path) -> Result<(), Error> {
-    let missing: Vec<&Path> = path.ancestors().take_while(|part| !part.exists()).collect();
+    let parts = path.ancestors().filter(|part| !part.as_os_str().is_empty());
+    let missing: Vec<&Path> = parts.take_while(|part| !part.exists()).collect();
     std::fs::create_dir_all(path).map_err(|source| Error::writing(path, source))?;
     for part in missing {
         sync_folder(folder_of(part)).map_err(|source| Error::writing(path, source))?;
     }
     Ok(())
+}
+
+/// Whether there is something of this name. What cannot be told is an error, not an absence: who
+/// takes a file for absent may write over it.
+///
+/// # Errors
+/// [`Error::Io`] naming the path.
+pub fn exists(path: &Path) -> Result<bool, Error> {
+    path.try_exists().map_err(|source| Error::reading(path, source))
 }
 
 /// Removes a file, and syncs its folder. A file that is not there is no error.
@@ -89,18 +100,41 @@ pub fn remove(path: &Path) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Io`] where the folder cannot be listed or a leftover cannot be removed.
 pub fn sweep(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    sweep_where(folder, &|_| true)
+}
+
+/// Removes the temporary files of `path` alone that dead processes left; returns their paths,
+/// sorted. For results in folders that are the user's own, where [`sweep`] would reach too far.
+///
+/// # Errors
+/// As [`sweep`]; none where the folder is not there, which writing will tell.
+pub fn sweep_beside(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let folder = folder_of(path);
+    let Some(name) = path.file_name().filter(|_| folder.is_dir()) else { return Ok(Vec::new()) };
+    sweep_where(folder, &|stem| name == stem)
+}
+
+/// Removes the temporary files of the dead whose final name is wanted.
+fn sweep_where(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<PathBuf>, Error> {
     let fail = |source| Error::reading(folder, source);
     let mut removed = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fail)? {
         let entry = entry.map_err(fail)?;
-        if !is_temporary(&entry.file_name()) || !entry.file_type().map_err(fail)?.is_file() {
+        let is_wanted = final_name(&entry.file_name()).is_some_and(wanted);
+        if !is_wanted || !entry.file_type().map_err(fail)?.is_file() {
             continue;
         }
         let path = entry.path();
-        let owned = OpenOptions::new().write(true).open(&path);
-        if owned.is_ok_and(|file| file.try_lock().is_ok()) {
-            std::fs::remove_file(&path).map_err(|source| Error::writing(&path, source))?;
-            removed.push(path);
+        let Ok(file) = OpenOptions::new().write(true).open(&path) else { continue };
+        // Held until it is removed: a writer that has just made it sees that it is taken.
+        if file.try_lock().is_err() {
+            continue;
+        }
+        match std::fs::remove_file(&path) {
+            Ok(()) => removed.push(path),
+            // Another sweep was faster.
+            Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(Error::writing(&path, source)),
         }
     }
     removed.sort();
@@ -130,8 +164,16 @@ fn open_temporary(folder: &Path, name: &OsStr) -> io::Result<(File, PathBuf)> {
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(file) => {
                 // The lock tells a sweep that the writer lives. Not every file system has locks.
-                let _ = file.try_lock();
-                return Ok((file, path));
+                let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+                // A sweep may have come between making and locking it, and have taken it away.
+                match is_the_file_at(&file, &path) {
+                    Ok(true) if !taken => return Ok((file, path)),
+                    Ok(_) => {}
+                    Err(source) => {
+                        let _ = std::fs::remove_file(&path);
+                        return Err(source);
+                    }
+                }
             }
             // A dead process with the same number may have left the name behind.
             Err(source) if source.kind() == io::ErrorKind::AlreadyExists && tries < 1000 => {
@@ -142,13 +184,31 @@ fn open_temporary(folder: &Path, name: &OsStr) -> io::Result<(File, PathBuf)> {
     }
 }
 
-/// Whether a name has the form `NAME.tmp-PID-N`.
-fn is_temporary(name: &OsStr) -> bool {
-    let Some(name) = name.to_str() else { return false };
-    let Some((stem, tail)) = name.rsplit_once(".tmp-") else { return false };
+/// The `NAME` of a name of the form `NAME.tmp-PID-N`.
+fn final_name(name: &OsStr) -> Option<&str> {
+    let (stem, tail) = name.to_str()?.rsplit_once(".tmp-")?;
+    let (pid, count) = tail.split_once('-')?;
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    !stem.is_empty()
-        && tail.split_once('-').is_some_and(|(pid, count)| digits(pid) && digits(count))
+    (!stem.is_empty() && digits(pid) && digits(count)).then_some(stem)
+}
+
+/// Whether the open file is still the one that has the name.
+#[cfg(unix)]
+pub(crate) fn is_the_file_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let held = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(named) => Ok((held.dev(), held.ino()) == (named.dev(), named.ino())),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(source),
+    }
+}
+
+/// Whether the open file is still the one that has the name; elsewhere an open file keeps it.
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "the same signature as on Unix")]
+pub(crate) fn is_the_file_at(_file: &File, _path: &Path) -> io::Result<bool> {
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -200,6 +260,33 @@ mod tests {
         assert_eq!(names(folder.path()).len(), 4);
         drop(live);
         assert_eq!(sweep(folder.path()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn sweeping_beside_a_file_spares_the_leftovers_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["f.csv.tmp-1-0", "g.csv.tmp-1-0"] {
+            write_atomic(&folder.path().join(name), b"").unwrap();
+        }
+        let path = folder.path().join("f.csv");
+        assert_eq!(sweep_beside(&path).unwrap(), [folder.path().join("f.csv.tmp-1-0")]);
+        assert_eq!(names(folder.path()), ["g.csv.tmp-1-0"]);
+        assert!(sweep_beside(&folder.path().join("no/such")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn writers_and_sweepers_at_once_do_not_disturb_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.csv");
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..2)
+                .map(|_| scope.spawn(|| (0..200).for_each(|_| write_atomic(&path, b"x").unwrap())))
+                .collect();
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                sweep_beside(&path).unwrap();
+            }
+        });
+        assert_eq!(names(folder.path()), ["f.csv"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sequela_core::Location;
 
 use crate::Error;
+use crate::durable::is_the_file_at;
 
 /// The right to write into a run folder, held until dropped or until the process ends.
 ///
@@ -66,16 +67,18 @@ impl RunLock {
                 Err(TryLockError::Error(source)) => return Err(fail(source)),
             }
             // Its last holder may have removed the file between our opening and locking it.
-            if !is_the_file_at(&file, &path) {
+            if !is_the_file_at(&file, &path).map_err(fail)? {
                 continue;
             }
+            // Held from here on, so that a failure to write takes the file away again.
+            let mut held = Self { file, path };
             let started = jiff::Timestamp::now();
             let text = format!("process {}, started {started:.0}\n", std::process::id());
-            file.set_len(0)
-                .and_then(|()| file.write_all(text.as_bytes()))
-                .and_then(|()| file.sync_all())
-                .map_err(fail)?;
-            return Ok(Self { file, path });
+            let written = held.file.set_len(0).and_then(|()| held.file.write_all(text.as_bytes()));
+            return match written {
+                Ok(()) => Ok(held),
+                Err(source) => Err(Error::writing(&held.path, source)),
+            };
         }
     }
 }
@@ -101,20 +104,6 @@ fn held_by_another(path: &Path, file: &mut File) -> Error {
         holder: if line.is_empty() { "an unknown process".into() } else { line.into() },
         hint: "wait until it ends, or choose another folder".into(),
     }
-}
-
-#[cfg(unix)]
-fn is_the_file_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(held), Ok(named)) => (held.dev(), held.ino()) == (named.dev(), named.ino()),
-        _ => false,
-    }
-}
-
-#[cfg(not(unix))]
-fn is_the_file_at(_file: &File, _path: &Path) -> bool {
-    true
 }
 
 #[cfg(test)]

@@ -77,17 +77,13 @@ pub fn train(
 ) -> Result<Outcome, Error> {
     let start = Instant::now();
     let named = folder.join(STUDY);
-    if named.exists() {
-        return Err(Error::Folder {
-            location: Location::file(folder).into(),
-            what: "the folder holds a run already".into(),
-            hint: "go on with it by --resume, or choose another folder".into(),
-        });
-    }
+    refuse_a_run(folder, &named)?;
     // Before anything is made: a study that cannot run leaves nothing behind.
     let prepared = task::prepare(study, &options.limits)?;
     durable::create_dir(folder)?;
     let _lock = RunLock::acquire(folder)?;
+    // Another process may have made a run here since, and have ended.
+    refuse_a_run(folder, &named)?;
     durable::sweep(folder)?;
     let study = placed(study)?;
     durable::write_atomic(&named, study.to_toml().as_bytes())?;
@@ -106,7 +102,7 @@ pub fn resume(
 ) -> Result<Outcome, Error> {
     let start = Instant::now();
     let named = folder.join(STUDY);
-    if !named.exists() {
+    if !durable::exists(&named)? {
         return Err(Error::Folder {
             location: Location::file(folder).into(),
             what: "there is no run in this folder".into(),
@@ -118,6 +114,18 @@ pub fn resume(
     durable::sweep(folder)?;
     let prepared = task::prepare(&study, &options.limits)?;
     Run { study: &study, folder, options, start }.go(prepared.as_ref(), observer)
+}
+
+/// Refuses a folder that holds a run.
+fn refuse_a_run(folder: &Path, named: &Path) -> Result<(), Error> {
+    if !durable::exists(named)? {
+        return Ok(());
+    }
+    Err(Error::Folder {
+        location: Location::file(folder).into(),
+        what: "the folder holds a run already".into(),
+        hint: "go on with it by --resume, or choose another folder".into(),
+    })
 }
 
 /// The study with paths that do not depend on where its file lies.

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use sequela_formats::log::AppendLog;
+use sequela_core::{Class, Limits};
+use sequela_formats::durable;
+use sequela_formats::log::{AppendLog, read_lines};
 
 use crate::Error;
 use crate::checkpoint::{Belongs, Snapshot, restore};
@@ -22,11 +24,13 @@ impl RunSink {
     /// Opens the files, and puts the state of the checkpoint into `fit` where there is one.
     pub(crate) fn open(folder: &Path, belongs: Belongs, fit: &mut Fit<'_>) -> Result<Self, Error> {
         let checkpoint = folder.join(CHECKPOINT);
-        let saved = checkpoint.exists();
+        let saved = durable::exists(&checkpoint)?;
         let length = if saved { restore(&checkpoint, &belongs, fit)? } else { 0 };
+        let timing = folder.join(TIMING);
+        let timed = if durable::exists(&timing)? { timed(&timing, fit.progress.epoch)? } else { 0 };
         Ok(Self {
             log: AppendLog::resume(&folder.join(METRICS), length)?,
-            timing: AppendLog::open(&folder.join(TIMING))?,
+            timing: AppendLog::resume(&timing, timed)?,
             checkpoint,
             saved,
             belongs,
@@ -37,6 +41,22 @@ impl RunSink {
     pub(crate) fn sync(&mut self) -> Result<(), Error> {
         Ok(self.log.sync()?)
     }
+}
+
+/// Bytes of the lines of `timing.jsonl` that belong to the first `epochs` epochs. The epochs after
+/// them are made again, and timed again. A power loss may have spoilt later lines, which are only
+/// times: they are left off.
+fn timed(path: &Path, epochs: u64) -> Result<u64, Error> {
+    let epoch = |line: &str| -> Option<u64> {
+        serde_json::from_str::<serde_json::Value>(line).ok()?.get("epoch")?.as_u64()
+    };
+    let lines = match read_lines(path, &Limits::default()) {
+        Ok(read) => read.lines,
+        Err(error) if error.class() == Class::Io => return Err(error.into()),
+        Err(_) => Vec::new(),
+    };
+    let kept = lines.iter().take_while(|line| epoch(line).is_some_and(|epoch| epoch <= epochs));
+    Ok(kept.map(|line| line.len() as u64 + 1).sum())
 }
 
 impl Sink for RunSink {

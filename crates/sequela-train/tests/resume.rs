@@ -97,6 +97,42 @@ fn killed_between_log_and_checkpoint() {
     append(&killed.join("metrics.jsonl"), "{\"epoch\":9,\"tra");
     go_on(&killed, 1);
     assert_same_files(&whole, &killed);
+    // The second epoch was made and timed twice; it has one time.
+    let timing = common::text(&killed.join("timing.jsonl"));
+    let epochs: Vec<&str> =
+        timing.lines().filter_map(|line| line.split([':', ',']).nth(1)).collect();
+    assert_eq!(epochs, ["1", "2", "3"], "{timing}");
+}
+
+#[test]
+fn times_that_a_power_loss_spoilt_are_left_off() {
+    let study = small(&["train.checkpoint.steps=1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, spoilt) = (folder.path().join("whole"), folder.path().join("spoilt"));
+    finish(&study, &whole);
+    assert!(train_until(&study, &spoilt, 20, 1));
+    put(&spoilt.join("timing.jsonl"), b"{\"epoch\":1,\"seconds\":0.1}\n\0\0\0\xFF\n\0");
+    go_on(&spoilt, 1);
+    assert_same_files(&whole, &spoilt);
+}
+
+#[test]
+fn a_panic_on_the_way_leaves_a_run_that_goes_on() {
+    let study = small(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    finish(&study, &whole);
+    let trained = std::panic::catch_unwind(|| {
+        let break_down = &mut |event: &Event<'_>| {
+            assert!(!matches!(event, Event::Epoch { epoch: 2, .. }), "on purpose");
+        };
+        train(&study, &broken, &Options::default(), break_down)
+    });
+    assert!(trained.is_err());
+    let left: Vec<String> = files(&broken).into_keys().collect();
+    assert_eq!(left, ["checkpoint.safetensors", "metrics.jsonl", "study.toml"]);
+    go_on(&broken, 1);
+    assert_same_files(&whole, &broken);
 }
 
 #[test]

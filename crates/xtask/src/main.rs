@@ -1,12 +1,14 @@
-//! `cargo run -p xtask -- house`: checks of the house that no compiler makes.
+//! `cargo run -p xtask -- house`: checks of the house that no compiler makes;
+//! `cargo run -p xtask -- crash`: the program killed and failed at every system call.
 //!
-//! Prints one line for each finding, `path: what is wrong (what to do)`, and a line of counts;
+//! The first prints one line for each finding, `path: what is wrong (what to do)`, and a line of counts;
 //! exits 1 if there is a finding. It depends on nothing but `std`, so that it builds in a second
 //! on any machine.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that prints")]
 
 mod arrows;
+mod crash;
 mod decisions;
 mod dependencies;
 mod files;
@@ -22,13 +24,21 @@ use std::process::ExitCode;
 type Finding = String;
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() != Some("house") {
-        eprintln!("usage: cargo run -p xtask -- house");
-        return ExitCode::from(2);
-    }
     // The crate lies in `crates/xtask`, whatever directory it is started from.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    match house(&root) {
+    match std::env::args().nth(1).as_deref() {
+        Some("house") => report(&root),
+        Some("crash") => crash::run(&root),
+        _ => {
+            eprintln!("usage: cargo run -p xtask -- house | crash");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints what the checks of the house find.
+fn report(root: &Path) -> ExitCode {
+    match house(root) {
         Ok(findings) if findings.is_empty() => ExitCode::SUCCESS,
         Ok(findings) => {
             for finding in &findings {

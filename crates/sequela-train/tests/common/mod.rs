@@ -89,6 +89,13 @@ pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
+/// The text of a small file.
+pub(crate) fn text(path: &Path) -> String {
+    #[allow(clippy::disallowed_methods, reason = "a test reads a small file")]
+    let text = std::fs::read_to_string(path);
+    text.unwrap()
+}
+
 /// Fails with the name of the first file that differs.
 pub(crate) fn assert_same_files(one: &Path, other: &Path) {
     let (one, other) = (files(one), files(other));

@@ -9,7 +9,7 @@ use sequela_data::simulate::HeartRateSimulation;
 use sequela_data::{Cohort, datasets};
 use sequela_eval::table::{Align, Table};
 use sequela_formats::csv::{Cell, to_csv};
-use sequela_formats::durable::write_atomic;
+use sequela_formats::durable::{sweep_beside, write_atomic};
 use serde_json::{Value, json};
 
 use super::console::Console;
@@ -99,6 +99,7 @@ impl Simulate {
         .run()?;
         let bytes = table(&cohort);
         let Some(path) = &self.out else { return Console::print(bytes) };
+        sweep_beside(path)?;
         write_atomic(path, &bytes)?;
         console.say(&format!(
             "{} steps of {} subjects in {}",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use sequela_core::{Class, Limits};
-use sequela_formats::durable::write_atomic;
+use sequela_formats::durable::{sweep_beside, write_atomic};
 use sequela_train::{Model, Options, PredictRows, classify, predict, read_input};
 
 use super::console::Console;
@@ -80,6 +80,7 @@ impl Predict {
             if console.is_json() { format!("{}\n", text.trim_end()).into_bytes() } else { table };
         match &self.out {
             Some(path) => {
+                sweep_beside(path)?;
                 write_atomic(path, &bytes)?;
                 console.say(&format!("{count} in {}", path.display()));
             }
