@@ -121,7 +121,7 @@ fn each_fault_is_one_line_with_place_and_remedy() {
         (
             "kind = \"sequence\"\nhidden = 8",
             "kind = \"retain\"",
-            "forecasts are trained with a sequence model",
+            "forecasts and classes are trained with a sequence model",
         ),
         (
             "kind = \"csv\"",
@@ -242,7 +242,7 @@ fn fields_of_classes_are_checked_with_place_and_remedy() {
         (
             "label = { name = \"died\" }",
             "",
-            "field data: nothing says what the classes are; add label",
+            "field data.label: nothing says what the classes are; add label",
         ),
         (
             "subject = \"who\"",
@@ -253,7 +253,7 @@ fn fields_of_classes_are_checked_with_place_and_remedy() {
         (
             "name = \"died\"",
             "name = \"died\", class = []",
-            "field data.label.class: data.label has no such field; did you mean \"classes\"?",
+            "has no such field; did you mean \"classes\"?",
         ),
         (
             "name = \"died\"",
