@@ -33,6 +33,29 @@ pub struct Manifest {
     pub provenance: Provenance,
     /// How well it did on its test part.
     pub metrics: Vec<Metric>,
+    /// Where the weights were trained, if not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
+}
+
+/// Where imported weights came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imported {
+    /// Name of the file, without its folder.
+    pub file: String,
+    /// What wrote it.
+    pub kind: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
+impl Imported {
+    /// The name of the file without its ending.
+    pub(crate) fn stem(&self) -> String {
+        let stem = self.file.split('.').next().unwrap_or_default();
+        if stem.is_empty() { "imported".into() } else { stem.into() }
+    }
 }
 
 /// A channel.
@@ -297,6 +320,12 @@ impl Model {
         let _ = writeln!(text, "weights      {} numbers", self.parameters.count());
         for tensor in self.parameters.tensors() {
             let _ = writeln!(text, "             {} {:?}", tensor.name, tensor.shape);
+        }
+        if let Some(Imported { file, kind, sha256 }) = &manifest.imported {
+            let _ = writeln!(text, "weights of   {kind}, from {file} (sha256 {sha256})");
+            let _ = writeln!(text, "made by      sequela {}", manifest.provenance.sequela);
+            let _ = writeln!(text, "file         sha256 {}", self.digest);
+            return text;
         }
         let [train, tune, test] = &manifest.provenance.parts;
         let _ = writeln!(

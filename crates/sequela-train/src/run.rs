@@ -213,6 +213,7 @@ impl Run<'_> {
                 epochs,
             },
             metrics: Vec::new(),
+            imported: None,
         };
         let model = Model::new(manifest, &fit.parameters.tensors())?;
         let mut named = vec![(

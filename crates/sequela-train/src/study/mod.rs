@@ -30,8 +30,8 @@
 mod builtin;
 mod check;
 mod data;
-mod document;
-mod fault;
+pub(crate) mod document;
+pub(crate) mod fault;
 pub(crate) mod nearest;
 mod training;
 
