@@ -48,6 +48,9 @@ pub struct Imported {
     pub kind: String,
     /// SHA-256 of the file.
     pub sha256: String,
+    /// What neither the file nor its schema said, and how it was taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<String>,
 }
 
 impl Imported {
@@ -321,8 +324,11 @@ impl Model {
         for tensor in self.parameters.tensors() {
             let _ = writeln!(text, "             {} {:?}", tensor.name, tensor.shape);
         }
-        if let Some(Imported { file, kind, sha256 }) = &manifest.imported {
+        if let Some(Imported { file, kind, sha256, assumed }) = &manifest.imported {
             let _ = writeln!(text, "weights of   {kind}, from {file} (sha256 {sha256})");
+            if !assumed.is_empty() {
+                let _ = writeln!(text, "assumed      {}", assumed.join(", "));
+            }
             let _ = writeln!(text, "made by      sequela {}", manifest.provenance.sequela);
             let _ = writeln!(text, "file         sha256 {}", self.digest);
             return text;

@@ -29,6 +29,8 @@ pub(super) struct Found {
     pub(super) dense: Vec<Dense>,
     /// What the file itself does to its inputs before the network sees them.
     pub(super) scales: Option<Vec<Scale>>,
+    /// What neither the file nor the schema says, and how it was taken.
+    pub(super) assumed: Vec<String>,
 }
 
 /// The weights of one layer and direction: gates i,f,g,o or r,z,n below each other.
@@ -311,7 +313,7 @@ fn study(found: &Found, schema: &Schema, imported: &Imported) -> Study {
         model: Architecture::Sequence(found.settings.clone()),
         train: Train::default(),
         evaluate: EvaluateSection {
-            baselines: Baselines { autoregression: 0, feed_forward: None, ..Baselines::default() },
+            baselines: Baselines { autoregression: 0, ..Baselines::default() },
             ..EvaluateSection::default()
         },
         base: std::path::PathBuf::new(),

@@ -42,6 +42,12 @@ struct Layer {
     merge_mode: Option<String>,
 }
 
+impl Layer {
+    fn is_recurrent(&self) -> bool {
+        matches!(self.kind.as_str(), "LSTM" | "GRU" | "SimpleRNN" | "Bidirectional")
+    }
+}
+
 /// The network of a list of layers.
 pub(super) fn read(file: &TensorFile, name: &Path, schema: &Schema) -> Result<Found, Error> {
     let place = Location::file(name);
@@ -58,6 +64,7 @@ pub(super) fn read(file: &TensorFile, name: &Path, schema: &Schema) -> Result<Fo
             sides: Vec::new(),
             dense: Vec::new(),
             scales: None,
+            assumed: Vec::new(),
         },
         shape: None,
         last_dense_is_linear: true,
@@ -69,6 +76,13 @@ pub(super) fn read(file: &TensorFile, name: &Path, schema: &Schema) -> Result<Fo
     if !reading.last_dense_is_linear {
         let what = "the last dense layer has an activation";
         return Err(Error::foreign(place, what, "forecasts come from a linear layer"));
+    }
+    // Lists of layers without settings come from files that hold weights alone.
+    if layers.iter().any(|layer| layer.return_sequences.is_none() && layer.is_recurrent()) {
+        reading.found.assumed.push("activations are Keras's defaults".into());
+        if schema.pooling.is_none() {
+            reading.found.assumed.push("pooling = \"last\"".into());
+        }
     }
     Ok(reading.found)
 }
@@ -95,7 +109,7 @@ impl Reading<'_> {
             "LSTM" | "GRU" | "SimpleRNN" | "Bidirectional" => self.recurrent(layer, schema),
             "GlobalAveragePooling1D" if on_steps => self.pool(Pooling::Mean),
             "GlobalMaxPooling1D" if on_steps => self.pool(Pooling::Max),
-            "Dense" => self.dense(layer),
+            "Dense" => self.dense(layer, schema),
             kind => Err(self.refuse(
                 layer,
                 format!("a layer of kind {kind} in this place is not read"),
@@ -234,19 +248,19 @@ impl Reading<'_> {
         Ok((side, reset, hidden))
     }
 
-    fn dense(&mut self, layer: &Layer) -> Result<(), Error> {
+    fn dense(&mut self, layer: &Layer, schema: &Schema) -> Result<(), Error> {
         if self.found.sides.is_empty() {
             let what = "a dense layer stands before the recurrent ones";
             return Err(self.refuse(layer, what, "dense layers come last"));
         }
-        if let (false, false) = (self.last_dense_is_linear, self.found.dense.is_empty()) {
-            // The one before was a hidden layer, as it must be.
-        } else if !self.found.dense.is_empty() {
+        if self.last_dense_is_linear && !self.found.dense.is_empty() {
             let what = "the dense layer before it has no ReLU";
-            return Err(self.refuse(layer, what, "hidden dense layers are relu"));
+            let hint = "where the file does not say it, head = [...] in the schema puts ReLU between";
+            return Err(self.refuse(layer, what, hint));
         }
         self.last_dense_is_linear = match layer.activation.as_deref() {
-            None | Some("linear") => true,
+            None => schema.head.last().is_none_or(|last| *last == layer.name),
+            Some("linear") => true,
             Some("relu") => false,
             Some(other) => {
                 let what = format!("the activation {other:?} of a dense layer is not read");

@@ -15,6 +15,8 @@ mod gates;
 mod keras;
 mod onnx;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod torch;
 
 use std::path::Path;
@@ -79,6 +81,7 @@ pub fn import_model(path: &Path, schema: Option<&Path>, limits: &Limits) -> Resu
         file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         kind: found.kind.to_owned(),
         sha256: hex(&Sha256::digest(&bytes)),
+        assumed: found.assumed.clone(),
     };
     found.into_model(&schema, imported, &Location::file(path))
 }

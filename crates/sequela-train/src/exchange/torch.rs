@@ -57,6 +57,13 @@ pub(super) fn read(file: &TensorFile, name: &Path, schema: &Schema) -> Result<Fo
         let hint = "leave it behind with ignore = [\"NAME\"] in the schema if it has no part in this";
         return Err(dict.refuse(key, "weights of a kind that is not read", hint));
     }
+    let mut assumed = Vec::new();
+    if schema.pooling.is_none() {
+        assumed.push("pooling = \"last\"".to_owned());
+    }
+    if schema.activation.is_none() && cell == CellKind::Elman {
+        assumed.push("activation = \"tanh\"".to_owned());
+    }
     Ok(Found {
         kind: "PyTorch",
         settings: Sequence {
@@ -70,6 +77,7 @@ pub(super) fn read(file: &TensorFile, name: &Path, schema: &Schema) -> Result<Fo
         sides,
         dense,
         scales: None,
+        assumed,
     })
 }
 

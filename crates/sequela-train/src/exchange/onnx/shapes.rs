@@ -199,25 +199,26 @@ fn moved(signal: Signal, target: &[Size]) -> Result<Signal, Fault> {
     }
     tries
         .into_iter()
-        .find(|signal| fits(&signal.axes, target))
+        .find(|to| fits(&signal, to, target))
         .ok_or("it does more than lay directions beside each other or leave out axes of size 1")
 }
 
-fn fits(axes: &[Axis], target: &[Size]) -> bool {
+fn fits(from: &Signal, to: &Signal, target: &[Size]) -> bool {
     let mut open = 0;
-    axes.len() == target.len()
-        && axes.iter().zip(target).enumerate().all(|(at, (&axis, &size))| match size {
-            // A copied size is the axis in this place of what came in, before any was left out.
-            Size::Known(0) => at < 2 || axis == Axis::Width,
-            Size::Known(-1) => {
-                open += 1;
-                open == 1
-            }
-            Size::Known(1) => axis != Axis::Width,
-            Size::Known(_) => axis == Axis::Width,
-            Size::Of(of) => of == axis,
-            Size::Unknown => false,
-        })
+    let mut is_size = |at: usize, axis: Axis, size: Size| match size {
+        // A copied size is that of what came in, before any axis was left out.
+        Size::Known(0) => from.axes.get(at) == Some(&axis),
+        Size::Known(-1) => {
+            open += 1;
+            open == 1
+        }
+        Size::Known(1) => to.is_single(axis),
+        Size::Known(_) => axis == Axis::Width,
+        Size::Of(of) => of == axis,
+        Size::Unknown => false,
+    };
+    let axes = to.axes.iter().zip(target).enumerate();
+    to.axes.len() == target.len() && axes.into_iter().all(|(at, (&axis, &size))| is_size(at, axis, size))
 }
 
 pub(super) fn concatenate(values: Vec<Meaning>, axis: i64) -> Result<Meaning, Fault> {

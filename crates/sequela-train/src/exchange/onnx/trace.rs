@@ -212,7 +212,7 @@ impl<'a> Trace<'a> {
         let axes = listed.as_deref().or_else(|| ints("axes"));
         let result = match node.op.as_str() {
             "Identity" | "Dropout" | "Cast" => Ok(value),
-            "Shape" => Ok(shape_of(&value)),
+            "Shape" => Ok(shape_of(&value, (int("start", 0), int("end", i64::MAX)))),
             "ConstantOfShape" => zeros(node).map(|()| Meaning::Zeros),
             "Expand" => match &value {
                 Meaning::Constant(tensor) if is_zero(tensor) => Ok(Meaning::Zeros),
@@ -448,8 +448,11 @@ impl<'a> Trace<'a> {
             (Meaning::Signal(signal), Meaning::Constant(constant)) => (signal, constant, false),
             (Meaning::Constant(constant), Meaning::Signal(signal)) => (signal, constant, true),
             (Meaning::Constant(a), Meaning::Constant(b)) => return multiplied(op, &a, &b),
-            (Meaning::Sizes(a), _) => return Ok(Meaning::Sizes(vec![Size::Unknown; a.len()])),
-            (_, Meaning::Sizes(b)) => return Ok(Meaning::Sizes(vec![Size::Unknown; b.len()])),
+            (a @ Meaning::Sizes(_), b) | (a, b @ Meaning::Sizes(_)) => {
+                let (a, b) = (shapes::sizes(&a), shapes::sizes(&b));
+                let (a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
+                return Ok(Meaning::Sizes(of_sizes(op, &a, &b)));
+            }
             _ => return Err("it does not join a value and a constant"),
         };
         let beside = constant.shape.len() <= signal.axes.len()
@@ -623,6 +626,7 @@ impl<'a> Trace<'a> {
             sides: self.sides.into_iter().map(|placed| placed.side).collect(),
             dense,
             scales: self.scales,
+            assumed: Vec::new(),
         })
     }
 }
@@ -658,15 +662,25 @@ fn zeros(node: &Node) -> Result<(), shapes::Fault> {
     }
 }
 
-fn shape_of(value: &Meaning) -> Meaning {
-    Meaning::Sizes(match value {
+fn shape_of(value: &Meaning, (start, end): (i64, i64)) -> Meaning {
+    let sizes = match value {
         Meaning::Signal(signal) => signal.axes.iter().map(|&axis| Size::Of(axis)).collect(),
         Meaning::Constant(tensor) => {
             let known = |&size: &usize| Size::Known(i64::try_from(size).unwrap_or(i64::MAX));
             tensor.shape.iter().map(known).collect()
         }
         _ => vec![Size::Unknown; 3],
-    })
+    };
+    shapes::slice(Meaning::Sizes(sizes), (start, end), 0).unwrap_or(Meaning::Sizes(Vec::new()))
+}
+
+/// Sums and products of sizes; that of directions and width is the width of both.
+fn of_sizes(op: &str, a: &[Size], b: &[Size]) -> Vec<Size> {
+    let both = [Size::Of(Axis::Sides), Size::Of(Axis::Width)];
+    match (op, a, b) {
+        ("Mul", &[a], &[b]) if [a, b] == both || [b, a] == both => vec![Size::Of(Axis::Width)],
+        _ => vec![Size::Unknown; a.len().max(b.len())],
+    }
 }
 
 /// A product of constants, one of them a single number.

@@ -70,7 +70,11 @@ pub(in super::super) fn export(model: &Model) -> Result<File, Error> {
         ir_version: 8,
         opset: 17,
         producer: "sequela".into(),
-        metadata: vec![(MANIFEST.into(), manifest)],
+        metadata: vec![
+            (MANIFEST.into(), manifest),
+            // Of the model file: a graph whose weights were changed is not its export any more.
+            ("sequela.sha256".into(), model.digest().into()),
+        ],
         graph: sheet.graph,
     })
 }
