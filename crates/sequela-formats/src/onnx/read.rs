@@ -54,7 +54,10 @@ pub fn parse_model(bytes: &[u8], name: &Path, limits: &Limits) -> Result<Model, 
         }
     }
     if !has_graph {
-        return Err(message.malformed(bytes.len(), "there is no graph: the file is cut short, or is no ONNX file"));
+        return Err(message.malformed(
+            bytes.len(),
+            "there is no graph: the file is cut short, or is no ONNX file",
+        ));
     }
     Ok(model)
 }

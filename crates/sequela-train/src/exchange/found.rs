@@ -93,9 +93,7 @@ impl Found {
 
     /// Checks that layers fit each other; `place` stands for the file.
     pub(super) fn check(&self, place: &Location) -> Result<(), Error> {
-        let refuse = |what: String, hint: &str| {
-            Err(Error::foreign(place.clone(), what, hint))
-        };
+        let refuse = |what: String, hint: &str| Err(Error::foreign(place.clone(), what, hint));
         let settings = &self.settings;
         let sides = if settings.directions == Directions::Both { 2 } else { 1 };
         if self.sides.is_empty() || self.dense.is_empty() {
@@ -103,10 +101,10 @@ impl Found {
             return refuse(what, "export a network of RNN, LSTM or GRU layers and a Linear head");
         }
         for (at, side) in self.sides.iter().enumerate() {
-            let wanted =
-                if at < sides { self.inputs() } else { settings.hidden * sides };
+            let wanted = if at < sides { self.inputs() } else { settings.hidden * sides };
             if side.inputs != wanted {
-                let what = format!("layer {} takes {} inputs, not {wanted}", at / sides, side.inputs);
+                let what =
+                    format!("layer {} takes {} inputs, not {wanted}", at / sides, side.inputs);
                 return refuse(what, "layers must follow each other, all of one hidden size");
             }
         }
@@ -118,7 +116,8 @@ impl Found {
             }
             width = dense.bias.len();
         }
-        let numbers = self.sides.iter().flat_map(Side::all).chain(self.dense.iter().flat_map(Dense::all));
+        let numbers =
+            self.sides.iter().flat_map(Side::all).chain(self.dense.iter().flat_map(Dense::all));
         if numbers.flatten().any(|number| !number.is_finite()) {
             let what = "a weight is not a finite number".into();
             return refuse(what, "import weights from before training broke down");
@@ -144,7 +143,8 @@ impl Found {
             return refuse("channels", what, "name every input of the network, in its order");
         }
         if schema.horizons.len() != outputs {
-            let what = format!("there are {}, the network has {outputs} outputs", schema.horizons.len());
+            let what =
+                format!("there are {}, the network has {outputs} outputs", schema.horizons.len());
             return refuse("horizons", what, "give one for each output");
         }
         let scales = self.scales(schema)?;
@@ -155,7 +155,8 @@ impl Found {
                 *head = head.after(&[1.0 / spread], &[-centre / spread]);
             }
         }
-        self.settings.layers = self.sides.len() / if self.settings.directions == Directions::Both { 2 } else { 1 };
+        self.settings.layers =
+            self.sides.len() / if self.settings.directions == Directions::Both { 2 } else { 1 };
         let hidden = self.dense.len() - 1;
         self.settings.head_hidden = self.dense[..hidden].iter().map(|d| d.bias.len()).collect();
         let study = study(&self, schema, &imported);

@@ -145,7 +145,11 @@ impl Reading<'_> {
             return Err(self.refuse(layer, what, "use Bidirectional, or turn the data around"));
         }
         if both && layer.merge_mode.as_deref().is_some_and(|mode| mode != "concat") {
-            return Err(self.refuse(layer, "the directions are not concatenated", "use merge_mode=\"concat\""));
+            return Err(self.refuse(
+                layer,
+                "the directions are not concatenated",
+                "use merge_mode=\"concat\"",
+            ));
         }
         let activation = self.activation(layer, kind, schema)?;
         let directions = if both { Directions::Both } else { Directions::Forward };
@@ -153,7 +157,8 @@ impl Reading<'_> {
             let (side, reset, hidden) = self.side(layer, side, kind)?;
             let this = (kind, activation, reset, hidden, directions);
             if *self.shape.get_or_insert(this) != this {
-                let what = "the layer differs from the first in cell, activation, units or directions";
+                let what =
+                    "the layer differs from the first in cell, activation, units or directions";
                 return Err(self.refuse(layer, what, "one stack has one of each"));
             }
             self.found.sides.push(side);
@@ -173,7 +178,12 @@ impl Reading<'_> {
     }
 
     /// f of an Elman cell; refuses other activations than LSTM and GRU have.
-    fn activation(&self, layer: &Layer, kind: CellKind, schema: &Schema) -> Result<Activation, Error> {
+    fn activation(
+        &self,
+        layer: &Layer,
+        kind: CellKind,
+        schema: &Schema,
+    ) -> Result<Activation, Error> {
         let word = layer.activation.as_deref();
         if kind == CellKind::Elman {
             return match word {
@@ -194,10 +204,19 @@ impl Reading<'_> {
             return Ok(Activation::Tanh);
         }
         let what = "the activations are not tanh and sigmoid";
-        Err(self.refuse(layer, what, "train with activation=\"tanh\", recurrent_activation=\"sigmoid\""))
+        Err(self.refuse(
+            layer,
+            what,
+            "train with activation=\"tanh\", recurrent_activation=\"sigmoid\"",
+        ))
     }
 
-    fn side(&self, layer: &Layer, side: &str, kind: CellKind) -> Result<(Side, Reset, usize), Error> {
+    fn side(
+        &self,
+        layer: &Layer,
+        side: &str,
+        kind: CellKind,
+    ) -> Result<(Side, Reset, usize), Error> {
         let key = |part: &str| format!("{}{side}/{part}", layer.name);
         let kernel = values(self.file, &key("kernel"), self.name)?;
         let recurrent = values(self.file, &key("recurrent_kernel"), self.name)?;
@@ -212,7 +231,11 @@ impl Reading<'_> {
             return Err(self.refuse(layer, "a kernel is not a matrix", "convert the file again"));
         };
         if rows != rows_too || rows != gates * hidden || inputs == 0 {
-            return Err(self.refuse(layer, "kernels and gates differ in size", "convert the file again"));
+            return Err(self.refuse(
+                layer,
+                "kernels and gates differ in size",
+                "convert the file again",
+            ));
         }
         let mut reset = Reset::AfterProduct;
         let biases = if self.file.arrays.contains_key(&key("bias")) {
@@ -228,7 +251,13 @@ impl Reading<'_> {
                     }
                     (bias.values, vec![0.0; rows])
                 }
-                _ => return Err(self.refuse(layer, "the bias has an odd size", "convert the file again")),
+                _ => {
+                    return Err(self.refuse(
+                        layer,
+                        "the bias has an odd size",
+                        "convert the file again",
+                    ));
+                }
             }
         } else {
             if kind == CellKind::Gru {
@@ -255,7 +284,8 @@ impl Reading<'_> {
         }
         if self.last_dense_is_linear && !self.found.dense.is_empty() {
             let what = "the dense layer before it has no ReLU";
-            let hint = "where the file does not say it, head = [...] in the schema puts ReLU between";
+            let hint =
+                "where the file does not say it, head = [...] in the schema puts ReLU between";
             return Err(self.refuse(layer, what, hint));
         }
         self.last_dense_is_linear = match layer.activation.as_deref() {
@@ -264,7 +294,11 @@ impl Reading<'_> {
             Some("relu") => false,
             Some(other) => {
                 let what = format!("the activation {other:?} of a dense layer is not read");
-                return Err(self.refuse(layer, what, "there are linear and, before the last layer, relu"));
+                return Err(self.refuse(
+                    layer,
+                    what,
+                    "there are linear and, before the last layer, relu",
+                ));
             }
         };
         let kernel = values(self.file, &format!("{}/kernel", layer.name), self.name)?;
@@ -278,7 +312,11 @@ impl Reading<'_> {
             vec![0.0; outputs]
         };
         if bias.len() != outputs || inputs == 0 {
-            return Err(self.refuse(layer, "kernel and bias differ in size", "convert the file again"));
+            return Err(self.refuse(
+                layer,
+                "kernel and bias differ in size",
+                "convert the file again",
+            ));
         }
         let weight = gates::transposed(&kernel.values, outputs);
         self.found.dense.push(Dense { inputs, weight, bias });

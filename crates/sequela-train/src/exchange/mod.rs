@@ -59,7 +59,7 @@ pub fn import_model(path: &Path, schema: Option<&Path>, limits: &Limits) -> Resu
     let bytes = bounded::read(path, limits)?;
     if schema.is_none()
         && is_graph(path)
-        && let Some(model) = onnx::read_own(&parse_model(&bytes, path, limits)?, &bytes)
+        && let Some(model) = onnx::read_own(&parse_model(&bytes, path, limits)?)
     {
         return Ok(model);
     }
@@ -127,12 +127,17 @@ fn find(bytes: &[u8], path: &Path, schema: &Schema, limits: &Limits) -> Result<F
     match extension.as_str() {
         "safetensors" => {}
         "h5" | "hdf5" | "keras" => {
-            let hint = "bring it over with python scripts/keras_to_safetensors.py FILE OUT.safetensors";
+            let hint =
+                "bring it over with python scripts/keras_to_safetensors.py FILE OUT.safetensors";
             return Err(Error::foreign(place, "weights of Keras are not read directly", hint));
         }
         "pt" | "pth" | "bin" | "ckpt" => {
             let hint = "save them with safetensors.torch.save_file(model.state_dict(), FILE)";
-            return Err(Error::foreign(place, "pickled weights can run code and are not read", hint));
+            return Err(Error::foreign(
+                place,
+                "pickled weights can run code and are not read",
+                hint,
+            ));
         }
         _ => {
             let hint = "give a file called .safetensors or .onnx";

@@ -194,7 +194,11 @@ impl Schema {
         let whole = self.inputs == InputKind::Relative || self.output == OutputKind::Level;
         if whole && self.pooling.is_some_and(is_every_step) {
             let hint = "write pooling = \"last\"";
-            return fail("pooling", "what looks at a whole window goes with one forecast for it", hint);
+            return fail(
+                "pooling",
+                "what looks at a whole window goes with one forecast for it",
+                hint,
+            );
         }
         Ok(())
     }

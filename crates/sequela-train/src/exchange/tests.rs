@@ -189,10 +189,16 @@ const EXPORTS: [(&str, &[&str]); 9] = [
     ("gru", &["model.cell=gru", "model.layers=2", "window.target=value"]),
     ("gru_before", &["model.cell=gru", "model.reset=before_product"]),
     ("elman", &["model.cell=elman", "model.activation=relu", "model.pooling=max"]),
-    ("bidirectional", &["model.cell=lstm", "model.directions=both", "model.layers=2", "model.pooling=mean"]),
+    (
+        "bidirectional",
+        &["model.cell=lstm", "model.directions=both", "model.layers=2", "model.pooling=mean"],
+    ),
     ("level", &["window.target=level", "window.inputs=relative", "model.normalise=layer"]),
     ("relative", &["window.inputs=relative", "model.pooling=attention", "model.head_hidden=[4]"]),
-    ("steps", &["model.pooling=none", "train.loss={ kind = \"pinball\", quantiles = [0.1, 0.5, 0.9] }"]),
+    (
+        "steps",
+        &["model.pooling=none", "train.loss={ kind = \"pinball\", quantiles = [0.1, 0.5, 0.9] }"],
+    ),
     ("indicators", &["window.indicators=[\"observed\", \"gap\"]", "model.cell=lstm"]),
 ];
 
@@ -213,8 +219,7 @@ fn exchange_graphs_are_written_on_request() {
         let changes: Vec<Override> = changes.iter().map(|c| Override::parse(c).unwrap()).collect();
         let study = Study::parse(STUDY, Path::new("small.toml"), &changes).unwrap();
         train(&study, run.path(), &Options::default(), &mut |_| {}).unwrap();
-        let model =
-            Model::load(&run.path().join("model.safetensors"), &Limits::default()).unwrap();
+        let model = Model::load(&run.path().join("model.safetensors"), &Limits::default()).unwrap();
         std::fs::write(folder().join(format!("export_{name}.onnx")), export_onnx(&model).unwrap())
             .unwrap();
     }
@@ -255,7 +260,8 @@ fn a_changed_export_is_read_as_a_foreign_graph() {
     let path = folder().join("export_lstm.onnx");
     let own = import_model(&path, None, &Limits::default()).unwrap();
     let mut bytes = export_onnx(&own).unwrap();
-    assert_eq!(bytes, std::fs::read(&path).unwrap());
+    let again = sequela_formats::onnx::parse_model(&bytes, &path, &Limits::default()).unwrap();
+    assert_eq!(super::onnx::read_own(&again).unwrap().to_bytes(), own.to_bytes());
     // The first weight of the head, found by its bytes.
     let weight = own.parameters().tensors().pop().unwrap().values[0].to_le_bytes();
     let at = bytes.windows(4).position(|window| window == weight).unwrap();
@@ -274,4 +280,73 @@ fn a_changed_export_is_read_as_a_foreign_graph() {
         [narrow(scale.centre), narrow(scale.spread)]
     };
     close(&scale(theirs), &scale(ours), "scales are found in the graph");
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = schema(Path::new("torch_gru"), "");
+    for name in ["torch_gru_plain.onnx", "torch_gru_plain.safetensors", "keras_lstm.safetensors"] {
+        let path = self::folder().join(name);
+        let bytes = std::fs::read(&path).unwrap();
+        let cut_path = folder.path().join(name);
+        for cut in 0..bytes.len() {
+            std::fs::write(&cut_path, &bytes[..cut]).unwrap();
+            let error = import_model(&cut_path, Some(schema.path()), &Limits::default())
+                .map(|_| ())
+                .unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(name) && !text.contains('\n'), "cut at {cut}: {text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_read_is_named() {
+    use sequela_formats::onnx::{AttributeValue, Node, parse_model};
+    let path = folder().join("torch_gru.onnx");
+    let bytes = std::fs::read(&path).unwrap();
+    let whole = parse_model(&bytes, &path, &Limits::default()).unwrap();
+    let gru = whole.graph.nodes.iter().position(|node| node.op == "GRU").unwrap();
+    let changed = |change: &dyn Fn(&mut sequela_formats::onnx::Model)| {
+        let mut file = whole.clone();
+        change(&mut file);
+        super::onnx::read(&file, &path).map(|_| ()).unwrap_err().to_string()
+    };
+    for (name, value, words) in [
+        ("clip", AttributeValue::Float(3.0), "it clips its cells"),
+        (
+            "activations",
+            AttributeValue::Texts(vec!["Tanh".into()]),
+            "its activations are not Sigmoid, Tanh",
+        ),
+        ("direction", AttributeValue::Text("sideways".into()), "its direction is not"),
+    ] {
+        let error = changed(&|file| {
+            let node = &mut file.graph.nodes[gru];
+            node.attributes.retain(|attribute| attribute.name != name);
+            *node = node.clone().with(name, value.clone());
+        });
+        assert!(error.contains("(GRU): ") && error.contains(words), "{error}");
+        assert!(error.contains("are read (see docs/guide/exchange.md)"), "{error}");
+    }
+    let error = changed(&|file| {
+        let last = file.graph.nodes.last_mut().unwrap();
+        let out = last.outputs[0].clone();
+        last.outputs[0] = "logits".into();
+        file.graph
+            .nodes
+            .push(Node { name: "end".into(), ..Node::new("Softmax", &["logits"], &[&out]) });
+    });
+    assert!(
+        error.contains("field node end (Softmax): the operation is not one that is read"),
+        "{error}"
+    );
+    let error = changed(&|file| {
+        file.graph.nodes[gru].inputs.resize(5, String::new());
+        file.graph.nodes[gru].inputs[4] = file.graph.nodes[gru].inputs[3].clone();
+    });
+    assert!(error.contains("its sequence_lens are not an input"), "{error}");
+    let error = changed(&|file| file.opset = 3);
+    assert!(error.contains("version 3 of the operations"), "{error}");
 }

@@ -49,12 +49,17 @@ pub(super) fn read(file: &TensorFile, name: &Path, schema: &Schema) -> Result<Fo
     }
     let Some((cell, hidden, both)) = shape else {
         let what = "there is no recurrent layer (no weight_ih_l0)";
-        return Err(dict.refuse("", what, "save the state dict of a module with nn.RNN, LSTM or GRU"));
+        return Err(dict.refuse(
+            "",
+            what,
+            "save the state dict of a module with nn.RNN, LSTM or GRU",
+        ));
     };
     let heads = dict.heads(&rest)?;
     let dense = heads.iter().map(|head| dict.dense(head, &mut rest)).collect::<Result<_, _>>()?;
     if let Some(key) = rest.first() {
-        let hint = "leave it behind with ignore = [\"NAME\"] in the schema if it has no part in this";
+        let hint =
+            "leave it behind with ignore = [\"NAME\"] in the schema if it has no part in this";
         return Err(dict.refuse(key, "weights of a kind that is not read", hint));
     }
     let mut assumed = Vec::new();
@@ -136,21 +141,33 @@ impl Dict<'_> {
             return Err(self.refuse(&key, what, "train one without proj_size"));
         }
         let (Some(ih), Some(hh)) = (take("weight_ih")?, take("weight_hh")?) else {
-            return Err(self.refuse(&key, "weight_ih has no weight_hh beside it", "save all weights"));
+            return Err(self.refuse(
+                &key,
+                "weight_ih has no weight_hh beside it",
+                "save all weights",
+            ));
         };
         let biases = (take("bias_ih")?, take("bias_hh")?);
-        let (&[rows, inputs], &[rows_too, hidden]) = (ih.shape.as_slice(), hh.shape.as_slice()) else {
-            return Err(self.refuse(&key, "a recurrent weight is not a matrix", "save it as PyTorch does"));
+        let (&[rows, inputs], &[rows_too, hidden]) = (ih.shape.as_slice(), hh.shape.as_slice())
+        else {
+            return Err(self.refuse(
+                &key,
+                "a recurrent weight is not a matrix",
+                "save it as PyTorch does",
+            ));
         };
         let gates = if hidden > 0 && rows == rows_too { rows / hidden } else { 0 };
         let (Some(cell), true) = (cell_of(gates), gates * hidden == rows && inputs > 0) else {
-            let what = format!("shapes {:?} and {:?} are of no RNN, LSTM or GRU", ih.shape, hh.shape);
+            let what =
+                format!("shapes {:?} and {:?} are of no RNN, LSTM or GRU", ih.shape, hh.shape);
             return Err(self.refuse(&key, &what, "save it as PyTorch does"));
         };
         let bias = |bias: Option<super::Values>| match bias {
-            Some(bias) if bias.shape != [rows] => {
-                Err(self.refuse(&key, "a bias has another size than its weight", "save it as PyTorch does"))
-            }
+            Some(bias) if bias.shape != [rows] => Err(self.refuse(
+                &key,
+                "a bias has another size than its weight",
+                "save it as PyTorch does",
+            )),
             Some(bias) => Ok(bias.values),
             None => Ok(vec![0.0; rows]),
         };
@@ -179,7 +196,8 @@ impl Dict<'_> {
             )),
             _ => {
                 let what = format!("there are several Linear layers: {}", heads.join(", "));
-                let hint = "say their order with head = [...] in the schema; ReLU lies between them";
+                let hint =
+                    "say their order with head = [...] in the schema; ReLU lies between them";
                 Err(self.refuse("", &what, hint))
             }
         }
@@ -207,7 +225,11 @@ impl Dict<'_> {
             vec![0.0; outputs]
         };
         if bias.len() != outputs || inputs == 0 {
-            return Err(self.refuse(&weight, "weight and bias differ in size", "save it as PyTorch does"));
+            return Err(self.refuse(
+                &weight,
+                "weight and bias differ in size",
+                "save it as PyTorch does",
+            ));
         }
         Ok(Dense { inputs, weight: matrix.values, bias })
     }

@@ -70,9 +70,16 @@ impl Import {
         } else {
             let assumed = model.manifest().imported.as_ref().map(|imported| &imported.assumed);
             if let Some(assumed) = assumed.filter(|assumed| !assumed.is_empty()) {
-                console.say(&format!("the file does not say, and was taken as: {}", assumed.join(", ")));
+                console.say(&format!(
+                    "the file does not say, and was taken as: {}",
+                    assumed.join(", ")
+                ));
             }
-            console.say(&format!("a model of {} weights in {}", model.parameters().count(), self.out.display()));
+            console.say(&format!(
+                "a model of {} weights in {}",
+                model.parameters().count(),
+                self.out.display()
+            ));
         }
         Ok(Outcome::Done)
     }

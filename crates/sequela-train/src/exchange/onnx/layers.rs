@@ -147,6 +147,8 @@ fn activation(node: &Node, cell: CellKind, directions: usize) -> Result<Activati
         (true, ["Affine"]) if plain("activation_alpha", 1.0) && plain("activation_beta", 0.0) => {
             Ok(Activation::Identity)
         }
-        _ => Err("its activation is not Tanh, Relu or Sigmoid (the same for all directions)".into()),
+        _ => {
+            Err("its activation is not Tanh, Relu or Sigmoid (the same for all directions)".into())
+        }
     }
 }

@@ -145,9 +145,7 @@ impl Signal {
     /// The same where only one step is looked at, or all in one way.
     pub(super) fn over_steps(&self, make: fn(Vec<usize>) -> What) -> Option<Self> {
         match &self.what {
-            What::Steps(sides) => {
-                Some(Self { axes: self.axes.clone(), what: make(sides.clone()) })
-            }
+            What::Steps(sides) => Some(Self { axes: self.axes.clone(), what: make(sides.clone()) }),
             _ => None,
         }
     }

@@ -7,6 +7,8 @@
 
 mod layers;
 mod meaning;
+#[cfg(test)]
+mod oracle;
 mod own;
 mod shapes;
 mod trace;

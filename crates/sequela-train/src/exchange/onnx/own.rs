@@ -1,23 +1,29 @@
-//! A graph that sequela wrote, taken back: recognised by writing it once more.
+//! A graph that sequela wrote, taken back: its manifest says what its weights are.
 
 use sequela_formats::onnx::{Model as File, TensorNumbers};
-use sequela_nn::{CellKind, ParamKind, Tensor};
 use sequela_kernels::recurrent::Cell;
+use sequela_nn::{CellKind, ParamKind, Tensor};
+use sha2::{Digest, Sha256};
 
 use super::super::gates::{self, Order};
-use super::wrap::{MANIFEST, export};
+use super::wrap::{DIGEST, MANIFEST};
 use crate::Error;
 use crate::model::{Manifest, Model};
 use crate::network;
+use crate::study::hex;
 
-/// The model that was exported as this file, or `None` where the file is not, byte for byte, what
-/// an export gives: another program's, or one that was changed.
-pub(in super::super) fn read_own(file: &File, bytes: &[u8]) -> Option<Model> {
+/// The model that was exported as this file, or `None` where the file is not as an export left
+/// it: another program's, or changed.
+pub(in super::super) fn read_own(file: &File) -> Option<Model> {
     let (_, manifest) = file.metadata.iter().find(|(key, _)| key == MANIFEST)?;
+    let (_, digest) = file.metadata.iter().find(|(key, _)| key == DIGEST)?;
+    let mut bare = file.clone();
+    bare.metadata.retain(|(key, _)| key != DIGEST);
+    if hex(&Sha256::digest(bare.to_bytes())) != *digest {
+        return None;
+    }
     let manifest: Manifest = serde_json::from_str(manifest).ok()?;
-    let model = restored(file, manifest).ok()??;
-    let again = export(&model).ok()?.to_bytes();
-    (again == bytes).then_some(model)
+    restored(file, manifest).ok()?
 }
 
 fn restored(file: &File, manifest: Manifest) -> Result<Option<Model>, Error> {
@@ -57,7 +63,11 @@ fn restored(file: &File, manifest: Manifest) -> Result<Option<Model>, Error> {
                 .map(|(part, name)| {
                     let numbers = find(&name.name)?;
                     let turned = part == 0;
-                    Some(if turned { gates::transposed(numbers, outputs) } else { numbers.to_vec() })
+                    Some(if turned {
+                        gates::transposed(numbers, outputs)
+                    } else {
+                        numbers.to_vec()
+                    })
                 })
                 .collect(),
             _ => names.iter().map(|name| find(&name.name).map(<[f32]>::to_vec)).collect(),

@@ -140,9 +140,7 @@ pub(super) fn unsqueeze(value: Meaning, axes: &[i64]) -> Result<Meaning, Fault> 
 pub(super) fn sizes(value: &Meaning) -> Option<Vec<Size>> {
     match value {
         Meaning::Sizes(sizes) => Some(sizes.clone()),
-        Meaning::Constant(tensor) => {
-            Some(integers(tensor)?.into_iter().map(Size::Known).collect())
-        }
+        Meaning::Constant(tensor) => Some(integers(tensor)?.into_iter().map(Size::Known).collect()),
         _ => None,
     }
 }
@@ -152,7 +150,8 @@ pub(super) fn reshape(value: Meaning, shape: &Meaning) -> Result<Meaning, Fault>
     match value {
         Meaning::Constant(tensor) => {
             let mut tensor = Rc::unwrap_or_clone(tensor);
-            tensor.shape = resolved(&tensor, &target).ok_or("its shape does not fit its numbers")?;
+            tensor.shape =
+                resolved(&tensor, &target).ok_or("its shape does not fit its numbers")?;
             Ok(Meaning::constant(tensor))
         }
         Meaning::Signal(signal) => moved(signal, &target).map(Meaning::Signal),
@@ -218,7 +217,8 @@ fn fits(from: &Signal, to: &Signal, target: &[Size]) -> bool {
         Size::Unknown => false,
     };
     let axes = to.axes.iter().zip(target).enumerate();
-    to.axes.len() == target.len() && axes.into_iter().all(|(at, (&axis, &size))| is_size(at, axis, size))
+    to.axes.len() == target.len()
+        && axes.into_iter().all(|(at, (&axis, &size))| is_size(at, axis, size))
 }
 
 pub(super) fn concatenate(values: Vec<Meaning>, axis: i64) -> Result<Meaning, Fault> {
@@ -241,8 +241,8 @@ pub(super) fn concatenate(values: Vec<Meaning>, axis: i64) -> Result<Meaning, Fa
     for signal in signals {
         let signal = signal?;
         let same = std::mem::discriminant(&signal.what) == std::mem::discriminant(&all.what);
-        let beside = along == Axis::Sides
-            || (along == Axis::Width && all.position(Axis::Sides).is_none());
+        let beside =
+            along == Axis::Sides || (along == Axis::Width && all.position(Axis::Sides).is_none());
         if signal.axes != all.axes || !same || !beside || signal.sides().is_empty() {
             return Err("it joins more than directions, layers or states");
         }

@@ -105,7 +105,11 @@ impl<'a> Trace<'a> {
     fn series(&self) -> Result<&'a str, Error> {
         let graph = &self.file.graph;
         let refuse = |what: &str| {
-            Err(Error::foreign(Location::file(self.name), what, "export one network of RNN, LSTM or GRU"))
+            Err(Error::foreign(
+                Location::file(self.name),
+                what,
+                "export one network of RNN, LSTM or GRU",
+            ))
         };
         let first = graph.nodes.iter().find(|node| is_recurrent(node));
         let Some(mut value) = first.and_then(|node| node.inputs.first()) else {
@@ -181,7 +185,9 @@ impl<'a> Trace<'a> {
         let meaning = self.meaning(node)?;
         self.made = self.made.saturating_add(meaning.numbers());
         if self.made > MOST_NUMBERS {
-            return Err(self.refuse(node, "what is made of the weights until here takes too much memory"));
+            return Err(
+                self.refuse(node, "what is made of the weights until here takes too much memory")
+            );
         }
         if let Some(output) = node.outputs.first() {
             self.values.insert(output, meaning);
@@ -266,7 +272,11 @@ impl<'a> Trace<'a> {
         result.map_err(|what| self.refuse(node, what))
     }
 
-    fn slice(&self, node: &'a Node, value: Meaning) -> Result<Result<Meaning, shapes::Fault>, Error> {
+    fn slice(
+        &self,
+        node: &'a Node,
+        value: Meaning,
+    ) -> Result<Result<Meaning, shapes::Fault>, Error> {
         let list = |k: usize, name: &str| -> Result<Option<Vec<i64>>, Error> {
             Ok(match self.input(node, k)? {
                 Some(Meaning::Constant(tensor)) => integers(&tensor),
@@ -378,13 +388,20 @@ impl<'a> Trace<'a> {
         }
         let (start, count) = (self.sides.len(), layer.sides.len());
         let placed = layer.sides.iter().zip(&layer.reverse);
-        let placed = placed.map(|(side, &reverse)| Placed { layer: depth, reverse, side: side.clone() });
+        let placed =
+            placed.map(|(side, &reverse)| Placed { layer: depth, reverse, side: side.clone() });
         self.sides.extend(placed);
         let sides: Vec<usize> = (start..start + count).collect();
         let [steps, states] = if layer.batch_first {
-            [vec![Axis::Batch, Axis::Time, Axis::Sides, Axis::Width], vec![Axis::Batch, Axis::Sides, Axis::Width]]
+            [
+                vec![Axis::Batch, Axis::Time, Axis::Sides, Axis::Width],
+                vec![Axis::Batch, Axis::Sides, Axis::Width],
+            ]
         } else {
-            [vec![Axis::Time, Axis::Sides, Axis::Batch, Axis::Width], vec![Axis::Sides, Axis::Batch, Axis::Width]]
+            [
+                vec![Axis::Time, Axis::Sides, Axis::Batch, Axis::Width],
+                vec![Axis::Sides, Axis::Batch, Axis::Width],
+            ]
         };
         let whats = [What::Steps(sides.clone()), What::Hidden(sides.clone()), What::Cell(sides)];
         for (output, (what, axes)) in
@@ -402,7 +419,9 @@ impl<'a> Trace<'a> {
             return Err(self.refuse(node, "it does not read the series"));
         };
         if signal.axes.len() != 3 || signal.axes[2] != Axis::Width {
-            return Err(self.refuse(node, "what it reads is not laid out as steps, sequences, values"));
+            return Err(
+                self.refuse(node, "what it reads is not laid out as steps, sequences, values")
+            );
         }
         let inputs = layer.sides.first().map_or(0, |side| side.inputs);
         match &signal.what {
@@ -412,19 +431,29 @@ impl<'a> Trace<'a> {
                     _ if plain => None,
                     [one] => Some(vec![*one; inputs]),
                     all if all.len() == inputs => Some(all.to_vec()),
-                    _ => return Err(self.refuse(node, "its inputs and their scales differ in number")),
+                    _ => {
+                        return Err(
+                            self.refuse(node, "its inputs and their scales differ in number")
+                        );
+                    }
                 };
                 self.scales = own;
                 Ok(0)
             }
             What::Steps(sides) => {
-                let order = if layer.batch_first { [Axis::Batch, Axis::Time] } else { [Axis::Time, Axis::Batch] };
+                let order = if layer.batch_first {
+                    [Axis::Batch, Axis::Time]
+                } else {
+                    [Axis::Time, Axis::Batch]
+                };
                 if signal.axes[..2] != order {
                     return Err(self.refuse(node, "steps and sequences are exchanged before it"));
                 }
                 let below = sides.first().map_or(0, |&side| self.sides[side].layer);
                 if !self.is_whole(sides, below) {
-                    return Err(self.refuse(node, "it does not read both directions of one layer in order"));
+                    return Err(
+                        self.refuse(node, "it does not read both directions of one layer in order")
+                    );
                 }
                 Ok(below + 1)
             }
@@ -492,7 +521,12 @@ impl<'a> Trace<'a> {
     }
 
     /// A dense layer without bias: `weight (inputs, outputs)`, or turned.
-    fn product(&mut self, value: Meaning, weight: &Tensor, turned: bool) -> Result<Meaning, shapes::Fault> {
+    fn product(
+        &mut self,
+        value: Meaning,
+        weight: &Tensor,
+        turned: bool,
+    ) -> Result<Meaning, shapes::Fault> {
         let Meaning::Signal(signal) = value else { return Err("it reads no series") };
         let &[rows, columns] = weight.shape.as_slice() else {
             return Err("its weight is not a matrix");
@@ -588,9 +622,7 @@ impl<'a> Trace<'a> {
 
     /// The network, where an output is a dense layer's.
     fn finish(mut self) -> Result<Found, Error> {
-        let refuse = |what: &str| {
-            Error::foreign(Location::file(self.name), what, SUPPORTED)
-        };
+        let refuse = |what: &str| Error::foreign(Location::file(self.name), what, SUPPORTED);
         let outputs = self.file.graph.outputs.iter();
         let dense: Vec<&Rc<Vec<Dense>>> = outputs
             .filter_map(|output| match self.values.get(output.name.as_str()) {
@@ -700,10 +732,14 @@ fn flatten(value: Meaning) -> Result<Meaning, shapes::Fault> {
         }
         Meaning::Signal(signal) => {
             let single = signal.axes.iter().position(|&axis| signal.is_single(axis));
-            let sides = signal.position(Axis::Sides).filter(|&at| signal.axes.get(at + 1) == Some(&Axis::Width));
+            let sides = signal
+                .position(Axis::Sides)
+                .filter(|&at| signal.axes.get(at + 1) == Some(&Axis::Width));
             let flat = single.or(sides).map(|at| signal.without(at));
             match flat {
-                Some(signal) if signal.axes == [Axis::Batch, Axis::Width] => Ok(Meaning::Signal(signal)),
+                Some(signal) if signal.axes == [Axis::Batch, Axis::Width] => {
+                    Ok(Meaning::Signal(signal))
+                }
                 _ => Err("it does more than lay directions beside each other"),
             }
         }
@@ -739,7 +775,10 @@ fn reduce(
 fn scaled(scales: &[Scale], factor: &[f64], offset: &[f64]) -> Result<Vec<Scale>, shapes::Fault> {
     let columns = scales.len().max(factor.len());
     let fits = |length: usize| length == 1 || length == columns;
-    if !fits(scales.len()) || !fits(factor.len()) || factor.iter().any(|&f| f == 0.0 || !f.is_finite()) {
+    if !fits(scales.len())
+        || !fits(factor.len())
+        || factor.iter().any(|&f| f == 0.0 || !f.is_finite())
+    {
         return Err("its constant has another number of columns, or is 0");
     }
     let of = |list: &[f64], k: usize| list[if list.len() == 1 { 0 } else { k }];
@@ -754,7 +793,8 @@ fn scaled(scales: &[Scale], factor: &[f64], offset: &[f64]) -> Result<Vec<Scale>
 }
 
 /// What is read, for messages.
-const SUPPORTED: &str = "graphs of RNN, LSTM or GRU layers with Gemm or MatMul and Add on them are     read (see docs/guide/exchange.md)";
+const SUPPORTED: &str = "graphs of RNN, LSTM or GRU layers with Gemm or MatMul and Add on them are \
+    read (see docs/guide/exchange.md)";
 /// The newest operations that are known.
 const MOST_OPSET: i64 = 26;
 /// Values of a step of the series at most.

@@ -11,16 +11,20 @@ use sequela_formats::onnx::{
 };
 use sequela_kernels::recurrent::Cell;
 use sequela_nn::{Op, ParamKind};
+use sha2::{Digest, Sha256};
 
 use super::write::{Network, Ragged, Sheet, States, needed};
 use crate::Error;
 use crate::encode::{Encoder, narrow};
 use crate::feed::Form;
 use crate::model::Model;
-use crate::study::{InputKind, TargetKind};
+use crate::study::{InputKind, TargetKind, hex};
 
 /// The key under which the graph keeps what the model file says.
 pub(super) const MANIFEST: &str = "sequela.manifest";
+
+/// The key of the SHA-256 of everything else: a graph that was changed is not an export any more.
+pub(super) const DIGEST: &str = "sequela.sha256";
 
 /// The graph of a model.
 pub(in super::super) fn export(model: &Model) -> Result<File, Error> {
@@ -30,7 +34,8 @@ pub(in super::super) fn export(model: &Model) -> Result<File, Error> {
     let mut states = states(model)?;
     let mut sheet = Sheet::default();
     sheet.graph.name.clone_from(&model.manifest().study.study.name);
-    for (part, name) in ["h0", "c0"].into_iter().enumerate().take(1 + usize::from(states.has_cell)) {
+    for (part, name) in ["h0", "c0"].into_iter().enumerate().take(1 + usize::from(states.has_cell))
+    {
         states.initial[part] = split(&mut sheet, name, states.count);
     }
     let raw = sheet.transpose("x", &[1, 0, 2]);
@@ -43,7 +48,8 @@ pub(in super::super) fn export(model: &Model) -> Result<File, Error> {
         .collect();
     let out = if net.quantiles.0 > 1 {
         let columns = sheet.integers(&middle);
-        let node = Node::new("Gather", &[&out, &columns], &[]).with("axis", AttributeValue::Int(-1));
+        let node =
+            Node::new("Gather", &[&out, &columns], &[]).with("axis", AttributeValue::Int(-1));
         sheet.add_node(node, 1).swap_remove(0)
     } else {
         out
@@ -58,7 +64,8 @@ pub(in super::super) fn export(model: &Model) -> Result<File, Error> {
     };
     sheet.rename(&out, "forecast");
     let states = network.states;
-    for (part, name) in ["hn", "cn"].into_iter().enumerate().take(1 + usize::from(states.has_cell)) {
+    for (part, name) in ["hn", "cn"].into_iter().enumerate().take(1 + usize::from(states.has_cell))
+    {
         let names: Vec<&str> = states.finals[part].iter().map(String::as_str).collect();
         let all = sheet.concatenate(&names, 0);
         sheet.rename(&all, name);
@@ -66,17 +73,16 @@ pub(in super::super) fn export(model: &Model) -> Result<File, Error> {
     declare(&mut sheet, encoder, net.form, &states);
     drop_unused(&mut sheet);
     let manifest = serde_json::to_string(model.manifest()).unwrap_or_default();
-    Ok(File {
+    let mut file = File {
         ir_version: 8,
         opset: 17,
         producer: "sequela".into(),
-        metadata: vec![
-            (MANIFEST.into(), manifest),
-            // Of the model file: a graph whose weights were changed is not its export any more.
-            ("sequela.sha256".into(), model.digest().into()),
-        ],
+        metadata: vec![(MANIFEST.into(), manifest)],
         graph: sheet.graph,
-    })
+    };
+    let digest = hex(&Sha256::digest(file.to_bytes()));
+    file.metadata.push((DIGEST.into(), digest));
+    Ok(file)
 }
 
 /// The states that the recurrent nodes of a model have.
@@ -156,9 +162,13 @@ fn decode(
     (raw, out): (&str, &str),
 ) -> String {
     let factor: Vec<f32> = match encoder.output {
-        TargetKind::Value => {
-            encoder.scaler.channels.get(encoder.target).map(|s| narrow(s.spread)).into_iter().collect()
-        }
+        TargetKind::Value => encoder
+            .scaler
+            .channels
+            .get(encoder.target)
+            .map(|s| narrow(s.spread))
+            .into_iter()
+            .collect(),
         TargetKind::Change | TargetKind::Level => {
             encoder.changes.iter().map(|&change| narrow(change)).collect()
         }
@@ -208,7 +218,9 @@ fn declare(sheet: &mut Sheet, encoder: &Encoder, form: Form, states: &States) {
         _ => vec![free("batch"), Dimension::Fixed(horizons)],
     };
     graph.outputs.push(info("forecast", Element::F32, forecast));
-    for (initial, last) in [("h0", "hn"), ("c0", "cn")].into_iter().take(1 + usize::from(states.has_cell)) {
+    for (initial, last) in
+        [("h0", "hn"), ("c0", "cn")].into_iter().take(1 + usize::from(states.has_cell))
+    {
         graph.inputs.push(info(initial, Element::F32, state()));
         graph.outputs.push(info(last, Element::F32, state()));
     }

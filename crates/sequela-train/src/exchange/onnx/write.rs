@@ -7,9 +7,7 @@ use sequela_core::Location;
 use sequela_formats::onnx::{AttributeValue, Graph, Node, Tensor, TensorNumbers};
 use sequela_kernels::activation::Activation;
 use sequela_kernels::recurrent::{Cell, Direction, Reset, StatePart};
-use sequela_nn::{
-    CellKind, Op, ParamKind, ParamSpec, Parameters, PoolKind, Program, Rows, Value,
-};
+use sequela_nn::{CellKind, Op, ParamKind, ParamSpec, Parameters, PoolKind, Program, Rows, Value};
 
 use super::super::gates::{self, Order};
 use crate::Error;
@@ -41,11 +39,18 @@ impl Sheet {
 
     /// Gives a value the name that it has outside.
     pub(super) fn rename(&mut self, value: &str, name: &str) {
-        self.graph.nodes.push(Node { name: name.into(), ..Node::new("Identity", &[value], &[name]) });
+        self.graph
+            .nodes
+            .push(Node { name: name.into(), ..Node::new("Identity", &[value], &[name]) });
     }
 
     /// A constant; the same name is kept once.
-    pub(super) fn constant(&mut self, name: &str, shape: &[usize], numbers: TensorNumbers) -> String {
+    pub(super) fn constant(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        numbers: TensorNumbers,
+    ) -> String {
         if !self.graph.initializers.iter().any(|tensor| tensor.name == name) {
             let tensor = Tensor { name: name.into(), shape: shape.to_vec(), numbers };
             self.graph.initializers.push(tensor);
@@ -92,8 +97,8 @@ impl Sheet {
     /// The sum over the first axis, without it.
     pub(super) fn sum_steps(&mut self, value: &str) -> String {
         let axis = self.integers(&[0]);
-        let node = Node::new("ReduceSum", &[value, &axis], &[])
-            .with("keepdims", AttributeValue::Int(0));
+        let node =
+            Node::new("ReduceSum", &[value, &axis], &[]).with("keepdims", AttributeValue::Int(0));
         self.add_node(node, 1).swap_remove(0)
     }
 }
@@ -117,9 +122,8 @@ impl Ragged {
         let steps = sheet.add("Gather", &[&shape, &zero]);
         let steps = sheet.add("Range", &[&zero, &steps, &one]);
         let steps = sheet.unsqueeze(&steps, 1);
-        let cast = |to: i64| {
-            Node::new("Cast", &["lengths"], &[]).with("to", AttributeValue::Int(to))
-        };
+        let cast =
+            |to: i64| Node::new("Cast", &["lengths"], &[]).with("to", AttributeValue::Int(to));
         let lengths = sheet.add_node(cast(7), 1).swap_remove(0);
         let before = sheet.add("Sub", &[&lengths, &one]);
         let mask = sheet.add("Less", &[&steps, &lengths]);
@@ -211,7 +215,12 @@ impl<'a> Network<'a> {
     }
 
     /// Writes all nodes that `output` depends on; `x` is the program's input `x`.
-    pub(super) fn write(&mut self, sheet: &mut Sheet, x: &str, output: Value) -> Result<String, Error> {
+    pub(super) fn write(
+        &mut self,
+        sheet: &mut Sheet,
+        x: &str,
+        output: Value,
+    ) -> Result<String, Error> {
         let needed = needed(self.program, output);
         for index in (0..self.program.nodes().len()).filter(|&index| needed[index]) {
             let name = self.node(sheet, x, index)?;
@@ -228,9 +237,10 @@ impl<'a> Network<'a> {
         let node = &self.program.nodes()[index];
         let inputs: Vec<String> = node.inputs.iter().map(|v| self.name(*v).to_owned()).collect();
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let over_steps = node.inputs.first().is_some_and(|v| {
-            matches!(self.program.nodes()[v.index()].rows, Rows::Steps(_))
-        });
+        let over_steps = node
+            .inputs
+            .first()
+            .is_some_and(|v| matches!(self.program.nodes()[v.index()].rows, Rows::Steps(_)));
         Ok(match &node.op {
             Op::Input(op) if self.program.inputs()[op.input.index()].name == "x" => x.to_owned(),
             Op::Linear(op) => self.linear(sheet, inputs[0], op.param.index()),
