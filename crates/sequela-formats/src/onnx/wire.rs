@@ -188,7 +188,9 @@ mod tests {
     fn numbers_of_all_sizes_come_back() {
         let values = [0, 1, 127, 128, 300, i64::MAX, -1, i64::MIN];
         let mut writer = Writer::default();
-        values.iter().for_each(|&value| writer.integer(7, value));
+        for value in values {
+            writer.integer(7, value);
+        }
         let mut message = Message::new(&writer.bytes, Path::new("a"));
         for value in values {
             let field = message.next().unwrap().unwrap();

@@ -73,15 +73,21 @@ fn attribute(out: &mut Writer, attribute: &Attribute) {
             4
         }
         AttributeValue::Floats(values) => {
-            values.iter().for_each(|&value| out.float(7, value));
+            for &value in values {
+                out.float(7, value);
+            }
             6
         }
         AttributeValue::Ints(values) => {
-            values.iter().for_each(|&value| out.integer(8, value));
+            for &value in values {
+                out.integer(8, value);
+            }
             7
         }
         AttributeValue::Texts(texts) => {
-            texts.iter().for_each(|text| out.block(9, text.as_bytes()));
+            for text in texts {
+                out.block(9, text.as_bytes());
+            }
             8
         }
         AttributeValue::Other => 0,

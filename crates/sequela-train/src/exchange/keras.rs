@@ -107,8 +107,14 @@ impl Reading<'_> {
         match layer.kind.as_str() {
             "InputLayer" | "Masking" | "Dropout" | "SpatialDropout1D" => Ok(()),
             "LSTM" | "GRU" | "SimpleRNN" | "Bidirectional" => self.recurrent(layer, schema),
-            "GlobalAveragePooling1D" if on_steps => self.pool(Pooling::Mean),
-            "GlobalMaxPooling1D" if on_steps => self.pool(Pooling::Max),
+            "GlobalAveragePooling1D" if on_steps => {
+                self.pool(Pooling::Mean);
+                Ok(())
+            }
+            "GlobalMaxPooling1D" if on_steps => {
+                self.pool(Pooling::Max);
+                Ok(())
+            }
             "Dense" => self.dense(layer, schema),
             kind => Err(self.refuse(
                 layer,
@@ -118,10 +124,9 @@ impl Reading<'_> {
         }
     }
 
-    fn pool(&mut self, pooling: Pooling) -> Result<(), Error> {
+    fn pool(&mut self, pooling: Pooling) {
         self.found.settings.pooling = pooling;
         self.every_step = false;
-        Ok(())
     }
 
     fn recurrent(&mut self, layer: &Layer, schema: &Schema) -> Result<(), Error> {

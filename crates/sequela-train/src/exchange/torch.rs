@@ -3,7 +3,7 @@
 //! **Source** <https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html> and its
 //! neighbours: gates i,f,g,o and r,z,n below each other, two biases.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use sequela_core::Location;
@@ -125,11 +125,11 @@ impl Dict<'_> {
     }
 
     /// One layer and direction.
-    fn side<'k>(
+    fn side(
         &self,
         module: &str,
         end: &str,
-        rest: &mut BTreeSet<&'k str>,
+        rest: &mut BTreeSet<&str>,
     ) -> Result<(Side, CellKind, usize), Error> {
         let mut take = |part: &str| {
             let key = format!("{module}{part}{end}");
@@ -209,9 +209,8 @@ impl Dict<'_> {
         };
         let (weight, bias) = (key("weight"), key("bias"));
         if !rest.remove(weight.as_str()) {
-            let known: BTreeMap<&str, ()> =
-                rest.iter().filter_map(|k| k.strip_suffix(".weight")).map(|k| (k, ())).collect();
-            let known: Vec<&str> = known.into_keys().collect();
+            let known: Vec<&str> =
+                rest.iter().filter_map(|key| key.strip_suffix(".weight")).collect();
             let hint = crate::study::nearest::hint(head, &known);
             return Err(self.refuse(head, "there is no such layer", &hint));
         }

@@ -5,13 +5,16 @@
 //!
 //! **Source** the operators of ONNX opset 17, <https://onnx.ai/onnx/operators/>.
 
+mod dense;
 mod layers;
 mod meaning;
 #[cfg(test)]
 mod oracle;
 mod own;
 mod shapes;
+mod stack;
 mod trace;
+mod values;
 mod wrap;
 mod write;
 

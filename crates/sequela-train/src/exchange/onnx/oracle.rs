@@ -200,7 +200,9 @@ fn with_cell(case: &Case, layer: &Layer) -> Run {
         run.steps = of_steps.concat();
     } else {
         for t in 0..longest {
-            of_steps.iter().for_each(|rows| run.steps.extend(&rows[t * hidden..][..hidden]));
+            for rows in &of_steps {
+                run.steps.extend(&rows[t * hidden..][..hidden]);
+            }
         }
     }
     for b in 0..batch_size {

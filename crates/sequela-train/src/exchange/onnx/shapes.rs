@@ -125,11 +125,15 @@ pub(super) fn unsqueeze(value: Meaning, axes: &[i64]) -> Result<Meaning, Fault> 
     Ok(match value {
         Meaning::Constant(tensor) => {
             let mut tensor = Rc::unwrap_or_clone(tensor);
-            new.into_iter().for_each(|at| tensor.shape.insert(at, 1));
+            for at in new {
+                tensor.shape.insert(at, 1);
+            }
             Meaning::constant(tensor)
         }
         Meaning::Signal(mut signal) => {
-            new.into_iter().for_each(|at| signal.axes.insert(at, Axis::One));
+            for at in new {
+                signal.axes.insert(at, Axis::One);
+            }
             Meaning::Signal(signal)
         }
         other => other,
@@ -154,7 +158,7 @@ pub(super) fn reshape(value: Meaning, shape: &Meaning) -> Result<Meaning, Fault>
                 resolved(&tensor, &target).ok_or("its shape does not fit its numbers")?;
             Ok(Meaning::constant(tensor))
         }
-        Meaning::Signal(signal) => moved(signal, &target).map(Meaning::Signal),
+        Meaning::Signal(signal) => moved(&signal, &target).map(Meaning::Signal),
         other => Ok(other),
     }
 }
@@ -183,7 +187,7 @@ fn resolved(tensor: &Tensor, target: &[Size]) -> Option<Vec<usize>> {
 }
 
 /// A signal in another shape: axes of size 1 left out, directions laid beside each other.
-fn moved(signal: Signal, target: &[Size]) -> Result<Signal, Fault> {
+fn moved(signal: &Signal, target: &[Size]) -> Result<Signal, Fault> {
     // From least to most that is done; the first that fits is meant.
     let mut tries = vec![signal.clone()];
     let bare: Vec<Axis> =
@@ -198,7 +202,7 @@ fn moved(signal: Signal, target: &[Size]) -> Result<Signal, Fault> {
     }
     tries
         .into_iter()
-        .find(|to| fits(&signal, to, target))
+        .find(|to| fits(signal, to, target))
         .ok_or("it does more than lay directions beside each other or leave out axes of size 1")
 }
 

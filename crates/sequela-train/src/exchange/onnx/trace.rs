@@ -8,17 +8,15 @@ use std::path::Path;
 use std::rc::Rc;
 
 use sequela_core::Location;
-use sequela_formats::onnx::{
-    AttributeValue, Dimension, Element, Model as File, Node, Tensor, TensorNumbers,
-};
+use sequela_formats::onnx::{AttributeValue, Dimension, Element, Model as File, Node};
 use sequela_nn::{Directions, Pooling, Sequence};
 
 use super::super::found::{Dense, Found, Scale, Side};
-use super::layers::{self, Layer};
-use super::meaning::{Axis, Meaning, Signal, Size, What, floats, integers};
+use super::layers::Layer;
+use super::meaning::{Axis, Meaning, Signal, What, integers};
 use super::shapes;
+use super::values::{constant, flatten, is_zero, reduce, shape_of, zeros};
 use crate::Error;
-use crate::encode::narrow;
 
 /// The network in a graph.
 pub(in super::super) fn read(file: &File, name: &Path) -> Result<Found, Error> {
@@ -40,23 +38,23 @@ pub(in super::super) fn read(file: &File, name: &Path) -> Result<Found, Error> {
 
 /// One direction of a layer.
 #[derive(Debug)]
-struct Placed {
-    layer: usize,
-    reverse: bool,
-    side: Side,
+pub(super) struct Placed {
+    pub(super) layer: usize,
+    pub(super) reverse: bool,
+    pub(super) side: Side,
 }
 
 /// How far a graph has been followed.
 pub(super) struct Trace<'a> {
-    file: &'a File,
-    name: &'a Path,
-    values: BTreeMap<&'a str, Meaning>,
-    settings: Option<Layer>,
-    sides: Vec<Placed>,
-    pooling: Option<Pooling>,
-    scales: Option<Vec<Scale>>,
+    pub(super) file: &'a File,
+    pub(super) name: &'a Path,
+    pub(super) values: BTreeMap<&'a str, Meaning>,
+    pub(super) settings: Option<Layer>,
+    pub(super) sides: Vec<Placed>,
+    pub(super) pooling: Option<Pooling>,
+    pub(super) scales: Option<Vec<Scale>>,
     /// Numbers of constants that were made.
-    made: usize,
+    pub(super) made: usize,
 }
 
 impl<'a> Trace<'a> {
@@ -74,7 +72,7 @@ impl<'a> Trace<'a> {
     }
 
     /// Gives initializers and inputs their meaning.
-    fn begin(&mut self) -> Result<(), Error> {
+    pub(super) fn begin(&mut self) -> Result<(), Error> {
         let graph = &self.file.graph;
         for tensor in &graph.initializers {
             self.values.insert(&tensor.name, Meaning::constant(tensor.clone()));
@@ -102,7 +100,7 @@ impl<'a> Trace<'a> {
     }
 
     /// The input that the first recurrent layer goes back to.
-    fn series(&self) -> Result<&'a str, Error> {
+    pub(super) fn series(&self) -> Result<&'a str, Error> {
         let graph = &self.file.graph;
         let refuse = |what: &str| {
             Err(Error::foreign(
@@ -135,7 +133,7 @@ impl<'a> Trace<'a> {
     }
 
     /// The nodes that an output depends on.
-    fn needed(&self) -> Vec<bool> {
+    pub(super) fn needed(&self) -> Vec<bool> {
         let graph = &self.file.graph;
         let mut read: BTreeSet<&str> = graph.outputs.iter().map(|o| o.name.as_str()).collect();
         let mut needed = vec![false; graph.nodes.len()];
@@ -148,7 +146,7 @@ impl<'a> Trace<'a> {
         needed
     }
 
-    fn refuse(&self, node: &Node, what: &str) -> Error {
+    pub(super) fn refuse(&self, node: &Node, what: &str) -> Error {
         let name = if node.name.is_empty() {
             node.outputs.first().map_or("", String::as_str)
         } else {
@@ -161,7 +159,7 @@ impl<'a> Trace<'a> {
         )
     }
 
-    fn input(&self, node: &'a Node, k: usize) -> Result<Option<Meaning>, Error> {
+    pub(super) fn input(&self, node: &'a Node, k: usize) -> Result<Option<Meaning>, Error> {
         match node.inputs.get(k).map(String::as_str) {
             None | Some("") => Ok(None),
             Some(name) => match self.values.get(name) {
@@ -171,7 +169,7 @@ impl<'a> Trace<'a> {
         }
     }
 
-    fn node(&mut self, node: &'a Node) -> Result<(), Error> {
+    pub(super) fn node(&mut self, node: &'a Node) -> Result<(), Error> {
         if !(node.domain.is_empty() || node.domain == "ai.onnx") {
             let what = format!("the operation is of the domain {}", node.domain);
             return Err(self.refuse(node, &what));
@@ -196,7 +194,7 @@ impl<'a> Trace<'a> {
     }
 
     /// The meaning of a node's only value.
-    fn meaning(&mut self, node: &'a Node) -> Result<Meaning, Error> {
+    pub(super) fn meaning(&mut self, node: &'a Node) -> Result<Meaning, Error> {
         let first = self.input(node, 0)?;
         let second = self.input(node, 1)?;
         if node.op == "Constant" {
@@ -272,7 +270,7 @@ impl<'a> Trace<'a> {
         result.map_err(|what| self.refuse(node, what))
     }
 
-    fn slice(
+    pub(super) fn slice(
         &self,
         node: &'a Node,
         value: Meaning,
@@ -308,7 +306,7 @@ impl<'a> Trace<'a> {
         Ok(Ok(value))
     }
 
-    fn split(&mut self, node: &'a Node) -> Result<(), Error> {
+    pub(super) fn split(&mut self, node: &'a Node) -> Result<(), Error> {
         let value = self.input(node, 0)?;
         let pieces = match value {
             Some(Meaning::Zeros | Meaning::Fed) => {
@@ -343,285 +341,8 @@ impl<'a> Trace<'a> {
         Ok(())
     }
 
-    /// A recurrent node: its weights are kept, its values get their meaning.
-    fn recurrent(&mut self, node: &'a Node) -> Result<(), Error> {
-        let x = self.input(node, 0)?;
-        let constant = |k: usize| -> Result<Option<Rc<Tensor>>, Error> {
-            match self.input(node, k)? {
-                None => Ok(None),
-                Some(Meaning::Constant(tensor)) => Ok(Some(tensor)),
-                Some(_) => Err(self.refuse(node, "its weights are not constant")),
-            }
-        };
-        let (Some(weight), Some(recurrent)) = (constant(1)?, constant(2)?) else {
-            return Err(self.refuse(node, "it has no weights"));
-        };
-        let bias = constant(3)?;
-        if !matches!(self.input(node, 4)?, None | Some(Meaning::Fed)) {
-            return Err(self.refuse(node, "its sequence_lens are not an input"));
-        }
-        for k in [5, 6] {
-            let from_zero = match self.input(node, k)? {
-                None | Some(Meaning::Zeros | Meaning::Fed) => true,
-                Some(Meaning::Constant(tensor)) => is_zero(&tensor),
-                Some(_) => false,
-            };
-            if !from_zero {
-                return Err(self.refuse(node, "its initial state is neither zero nor an input"));
-            }
-        }
-        if self.input(node, 7)?.is_some() {
-            return Err(self.refuse(node, "it has peepholes (input P)"));
-        }
-        let layer = layers::layer(node, (&weight, &recurrent, bias.as_deref()))
-            .map_err(|what| self.refuse(node, &what))?;
-        let depth = self.depth(node, x, &layer)?;
-        if let Some(known) = &self.settings {
-            let same = known.cell == layer.cell
-                && known.activation == layer.activation
-                && known.reset == layer.reset
-                && known.hidden == layer.hidden;
-            if !same {
-                let what = "it differs from the layers before it in cell, settings or hidden size";
-                return Err(self.refuse(node, what));
-            }
-        }
-        let (start, count) = (self.sides.len(), layer.sides.len());
-        let placed = layer.sides.iter().zip(&layer.reverse);
-        let placed =
-            placed.map(|(side, &reverse)| Placed { layer: depth, reverse, side: side.clone() });
-        self.sides.extend(placed);
-        let sides: Vec<usize> = (start..start + count).collect();
-        let [steps, states] = if layer.batch_first {
-            [
-                vec![Axis::Batch, Axis::Time, Axis::Sides, Axis::Width],
-                vec![Axis::Batch, Axis::Sides, Axis::Width],
-            ]
-        } else {
-            [
-                vec![Axis::Time, Axis::Sides, Axis::Batch, Axis::Width],
-                vec![Axis::Sides, Axis::Batch, Axis::Width],
-            ]
-        };
-        let whats = [What::Steps(sides.clone()), What::Hidden(sides.clone()), What::Cell(sides)];
-        for (output, (what, axes)) in
-            node.outputs.iter().zip(whats.into_iter().zip([steps, states.clone(), states]))
-        {
-            self.values.insert(output, Meaning::Signal(Signal { axes, what }));
-        }
-        self.settings.get_or_insert(layer);
-        Ok(())
-    }
-
-    /// The number of the layer that a recurrent node is, by what it stands on.
-    fn depth(&mut self, node: &Node, x: Option<Meaning>, layer: &Layer) -> Result<usize, Error> {
-        let Some(Meaning::Signal(signal)) = x else {
-            return Err(self.refuse(node, "it does not read the series"));
-        };
-        if signal.axes.len() != 3 || signal.axes[2] != Axis::Width {
-            return Err(
-                self.refuse(node, "what it reads is not laid out as steps, sequences, values")
-            );
-        }
-        let inputs = layer.sides.first().map_or(0, |side| side.inputs);
-        match &signal.what {
-            What::Input(scales) => {
-                let plain = scales.iter().all(|s| *s == Scale { centre: 0.0, spread: 1.0 });
-                let own = match scales.as_slice() {
-                    _ if plain => None,
-                    [one] => Some(vec![*one; inputs]),
-                    all if all.len() == inputs => Some(all.to_vec()),
-                    _ => {
-                        return Err(
-                            self.refuse(node, "its inputs and their scales differ in number")
-                        );
-                    }
-                };
-                self.scales = own;
-                Ok(0)
-            }
-            What::Steps(sides) => {
-                let order = if layer.batch_first {
-                    [Axis::Batch, Axis::Time]
-                } else {
-                    [Axis::Time, Axis::Batch]
-                };
-                if signal.axes[..2] != order {
-                    return Err(self.refuse(node, "steps and sequences are exchanged before it"));
-                }
-                let below = sides.first().map_or(0, |&side| self.sides[side].layer);
-                if !self.is_whole(sides, below) {
-                    return Err(
-                        self.refuse(node, "it does not read both directions of one layer in order")
-                    );
-                }
-                Ok(below + 1)
-            }
-            _ => Err(self.refuse(node, "it stands on something else than steps of a layer")),
-        }
-    }
-
-    /// Whether these are all directions of a layer, forward first.
-    fn is_whole(&self, sides: &[usize], layer: usize) -> bool {
-        let of_layer = self.sides.iter().filter(|side| side.layer == layer).count();
-        sides.len() == of_layer
-            && sides.iter().enumerate().all(|(at, &side)| {
-                let placed = &self.sides[side];
-                placed.layer == layer && placed.reverse == (at == 1)
-            })
-    }
-
-    /// A sum, difference, product or quotient with a constant.
-    fn arithmetic(op: &str, a: Meaning, b: Meaning) -> Result<Meaning, shapes::Fault> {
-        let (signal, constant, swapped) = match (a, b) {
-            (Meaning::Signal(signal), Meaning::Constant(constant)) => (signal, constant, false),
-            (Meaning::Constant(constant), Meaning::Signal(signal)) => (signal, constant, true),
-            (Meaning::Constant(a), Meaning::Constant(b)) => return multiplied(op, &a, &b),
-            (a @ Meaning::Sizes(_), b) | (a, b @ Meaning::Sizes(_)) => {
-                let (a, b) = (shapes::sizes(&a), shapes::sizes(&b));
-                let (a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
-                return Ok(Meaning::Sizes(of_sizes(op, &a, &b)));
-            }
-            _ => return Err("it does not join a value and a constant"),
-        };
-        let beside = constant.shape.len() <= signal.axes.len()
-            && constant.shape.iter().rev().skip(1).all(|&size| size == 1);
-        let numbers = floats(&constant).filter(|numbers| beside && !numbers.is_empty());
-        let numbers = numbers.ok_or("its constant is not one number or one for each column")?;
-        if signal.axes.last() != Some(&Axis::Width) {
-            return Err("the columns of its value are not the last axis");
-        }
-        let ones = vec![1.0; numbers.len()];
-        let none = vec![0.0; numbers.len()];
-        let negative = |list: &[f64]| list.iter().map(|n| -n).collect::<Vec<f64>>();
-        // y = x * factor + offset
-        let (factor, offset) = match (op, swapped) {
-            ("Add", _) => (ones, numbers),
-            ("Sub", false) => (ones, negative(&numbers)),
-            ("Sub", true) => (negative(&ones), numbers),
-            ("Mul", _) => (numbers, none),
-            ("Div", false) => (numbers.iter().map(|n| 1.0 / n).collect(), none),
-            _ => return Err("it divides by its value"),
-        };
-        let what = match signal.what {
-            What::Input(scales) => What::Input(scaled(&scales, &factor, &offset)?),
-            What::Dense(dense) => {
-                let mut dense = Rc::unwrap_or_clone(dense);
-                if let Some(last) = dense.last_mut() {
-                    if factor.len() != 1 && factor.len() != last.bias.len() {
-                        return Err("its constant has another number of columns");
-                    }
-                    *last = last.after(&factor, &offset);
-                }
-                What::Dense(Rc::new(dense))
-            }
-            _ => return Err("it stands on something else than the series or a dense layer"),
-        };
-        Ok(Meaning::Signal(Signal { axes: signal.axes, what }))
-    }
-
-    /// A dense layer without bias: `weight (inputs, outputs)`, or turned.
-    fn product(
-        &mut self,
-        value: Meaning,
-        weight: &Tensor,
-        turned: bool,
-    ) -> Result<Meaning, shapes::Fault> {
-        let Meaning::Signal(signal) = value else { return Err("it reads no series") };
-        let &[rows, columns] = weight.shape.as_slice() else {
-            return Err("its weight is not a matrix");
-        };
-        let numbers = floats(weight).ok_or("its weight is not made of numbers")?;
-        let numbers: Vec<f32> = numbers.into_iter().map(narrow).collect();
-        let (inputs, weight) = if turned {
-            (columns, numbers)
-        } else {
-            (rows, super::super::gates::transposed(&numbers, columns))
-        };
-        let outputs = weight.len() / inputs.max(1);
-        if signal.axes.last() != Some(&Axis::Width) || signal.position(Axis::Sides).is_some() {
-            return Err("the columns of its value are not the last axis");
-        }
-        let mut dense = match signal.what {
-            What::Relu(dense) => Rc::unwrap_or_clone(dense),
-            What::Input(_) | What::Dense(_) => {
-                return Err("it stands on something else than recurrent layers or ReLU");
-            }
-            what => {
-                self.pool(&what)?;
-                Vec::new()
-            }
-        };
-        dense.push(Dense { inputs, weight, bias: vec![0.0; outputs] });
-        Ok(Meaning::Signal(Signal { axes: signal.axes, what: What::Dense(Rc::new(dense)) }))
-    }
-
-    fn pool(&mut self, what: &What) -> Result<(), shapes::Fault> {
-        let sides = what.sides();
-        let top = self.sides.iter().map(|side| side.layer).max().unwrap_or(0);
-        if !self.is_whole(sides, top) {
-            return Err("it does not read all directions of the last layer in order");
-        }
-        let forward_only = sides.iter().all(|&side| !self.sides[side].reverse);
-        self.pooling = Some(match what {
-            What::Steps(_) => Pooling::None,
-            What::Hidden(_) => Pooling::Last,
-            What::LastStep(_) if forward_only => Pooling::Last,
-            What::LastStep(_) => {
-                return Err(
-                    "it reads the last step of a backward layer, which has seen that step only; \
-                     use the final states",
-                );
-            }
-            What::Mean(_) => Pooling::Mean,
-            What::Max(_) => Pooling::Max,
-            _ => return Err("it reads cell states"),
-        });
-        Ok(())
-    }
-
-    fn gemm(
-        &mut self,
-        node: &'a Node,
-        value: Meaning,
-        weight: Option<Meaning>,
-    ) -> Result<Result<Meaning, shapes::Fault>, Error> {
-        let number = |name: &str| match node.attribute(name) {
-            Some(AttributeValue::Float(value)) => f64::from(*value),
-            _ => 1.0,
-        };
-        let flag = |name: &str| matches!(node.attribute(name), Some(AttributeValue::Int(1)));
-        let Some(Meaning::Constant(weight)) = weight else {
-            return Ok(Err("its second factor is not constant"));
-        };
-        if flag("transA") {
-            return Ok(Err("it turns its first factor"));
-        }
-        let bias = match self.input(node, 2)? {
-            None => None,
-            Some(Meaning::Constant(bias)) => Some(bias),
-            Some(_) => return Ok(Err("its third value is not constant")),
-        };
-        let product = match self.product(value, &weight, flag("transB")) {
-            Ok(product) => product,
-            Err(what) => return Ok(Err(what)),
-        };
-        let scaled = |number: f64| {
-            let numbers = TensorNumbers::F64(vec![number]);
-            Meaning::constant(Tensor { name: String::new(), shape: Vec::new(), numbers })
-        };
-        let product = Self::arithmetic("Mul", product, scaled(number("alpha")));
-        Ok(match bias {
-            None => product,
-            Some(bias) => {
-                let bias = Self::arithmetic("Mul", Meaning::Constant(bias), scaled(number("beta")));
-                product.and_then(|product| Self::arithmetic("Add", product, bias?))
-            }
-        })
-    }
-
     /// The network, where an output is a dense layer's.
-    fn finish(mut self) -> Result<Found, Error> {
+    pub(super) fn finish(mut self) -> Result<Found, Error> {
         let refuse = |what: &str| Error::foreign(Location::file(self.name), what, SUPPORTED);
         let outputs = self.file.graph.outputs.iter();
         let dense: Vec<&Rc<Vec<Dense>>> = outputs
@@ -665,131 +386,6 @@ impl<'a> Trace<'a> {
 
 fn is_recurrent(node: &Node) -> bool {
     matches!(node.op.as_str(), "RNN" | "LSTM" | "GRU") && node.domain.is_empty()
-}
-
-/// The value of a `Constant`.
-fn constant(node: &Node) -> Result<Tensor, shapes::Fault> {
-    let tensor = |shape: Vec<usize>, numbers| Tensor { name: String::new(), shape, numbers };
-    let Some(attribute) = node.attributes.first() else { return Err("it holds nothing") };
-    Ok(match &attribute.value {
-        AttributeValue::Tensor(tensor) => tensor.clone(),
-        AttributeValue::Int(value) => tensor(Vec::new(), TensorNumbers::I64(vec![*value])),
-        AttributeValue::Float(value) => tensor(Vec::new(), TensorNumbers::F32(vec![*value])),
-        AttributeValue::Ints(list) => tensor(vec![list.len()], TensorNumbers::I64(list.clone())),
-        AttributeValue::Floats(list) => tensor(vec![list.len()], TensorNumbers::F32(list.clone())),
-        _ => return Err("it holds something else than numbers"),
-    })
-}
-
-fn is_zero(tensor: &Tensor) -> bool {
-    floats(tensor).is_some_and(|numbers| numbers.iter().all(|&number| number == 0.0))
-}
-
-/// Refuses other constants than zeros.
-fn zeros(node: &Node) -> Result<(), shapes::Fault> {
-    match node.attribute("value") {
-        None => Ok(()),
-        Some(AttributeValue::Tensor(tensor)) if is_zero(tensor) => Ok(()),
-        Some(_) => Err("it makes something else than zeros"),
-    }
-}
-
-fn shape_of(value: &Meaning, (start, end): (i64, i64)) -> Meaning {
-    let sizes = match value {
-        Meaning::Signal(signal) => signal.axes.iter().map(|&axis| Size::Of(axis)).collect(),
-        Meaning::Constant(tensor) => {
-            let known = |&size: &usize| Size::Known(i64::try_from(size).unwrap_or(i64::MAX));
-            tensor.shape.iter().map(known).collect()
-        }
-        _ => vec![Size::Unknown; 3],
-    };
-    shapes::slice(Meaning::Sizes(sizes), (start, end), 0).unwrap_or(Meaning::Sizes(Vec::new()))
-}
-
-/// Sums and products of sizes; that of directions and width is the width of both.
-fn of_sizes(op: &str, a: &[Size], b: &[Size]) -> Vec<Size> {
-    let both = [Size::Of(Axis::Sides), Size::Of(Axis::Width)];
-    match (op, a, b) {
-        ("Mul", &[a], &[b]) if [a, b] == both || [b, a] == both => vec![Size::Of(Axis::Width)],
-        _ => vec![Size::Unknown; a.len().max(b.len())],
-    }
-}
-
-/// A product of constants, one of them a single number.
-fn multiplied(op: &str, a: &Tensor, b: &Tensor) -> Result<Meaning, shapes::Fault> {
-    let fault = "it joins two constants";
-    let (list, factor) = (floats(a).ok_or(fault)?, floats(b).ok_or(fault)?);
-    let ([factor], "Mul") = (factor.as_slice(), op) else { return Err(fault) };
-    let numbers = TensorNumbers::F64(list.iter().map(|number| number * factor).collect());
-    Ok(Meaning::constant(Tensor { name: String::new(), shape: a.shape.clone(), numbers }))
-}
-
-/// `(1, B, H)` or `(B, 1, H)` as rows.
-fn flatten(value: Meaning) -> Result<Meaning, shapes::Fault> {
-    match value {
-        Meaning::Signal(signal) if matches!(signal.axes.as_slice(), [Axis::Batch, Axis::Width]) => {
-            Ok(Meaning::Signal(signal))
-        }
-        Meaning::Signal(signal) => {
-            let single = signal.axes.iter().position(|&axis| signal.is_single(axis));
-            let sides = signal
-                .position(Axis::Sides)
-                .filter(|&at| signal.axes.get(at + 1) == Some(&Axis::Width));
-            let flat = single.or(sides).map(|at| signal.without(at));
-            match flat {
-                Some(signal) if signal.axes == [Axis::Batch, Axis::Width] => {
-                    Ok(Meaning::Signal(signal))
-                }
-                _ => Err("it does more than lay directions beside each other"),
-            }
-        }
-        _ => Err("it does not read the series"),
-    }
-}
-
-fn reduce(
-    value: Meaning,
-    axes: Option<&[i64]>,
-    keep: i64,
-    make: fn(Vec<usize>) -> What,
-) -> Result<Meaning, shapes::Fault> {
-    let Meaning::Signal(signal) = value else { return Err("it does not read the series") };
-    let at = signal.position(Axis::Time).ok_or("it does not run over steps")?;
-    let over = match axes {
-        Some([axis]) => super::meaning::place(*axis, signal.axes.len()),
-        _ => None,
-    };
-    if over != Some(at) {
-        return Err("it does not run over steps alone");
-    }
-    let mut signal = signal.over_steps(make).ok_or("it does not run over outputs of a layer")?;
-    if keep == 0 {
-        signal.axes.remove(at);
-    } else {
-        signal.axes[at] = Axis::One;
-    }
-    Ok(Meaning::Signal(signal))
-}
-
-/// Scales of the series after `value * factor + offset`.
-fn scaled(scales: &[Scale], factor: &[f64], offset: &[f64]) -> Result<Vec<Scale>, shapes::Fault> {
-    let columns = scales.len().max(factor.len());
-    let fits = |length: usize| length == 1 || length == columns;
-    if !fits(scales.len())
-        || !fits(factor.len())
-        || factor.iter().any(|&f| f == 0.0 || !f.is_finite())
-    {
-        return Err("its constant has another number of columns, or is 0");
-    }
-    let of = |list: &[f64], k: usize| list[if list.len() == 1 { 0 } else { k }];
-    Ok((0..columns)
-        .map(|k| {
-            // ((x - c) / s) f + o = (x - (c - o s / f)) / (s / f)
-            let Scale { centre, spread } = scales[if scales.len() == 1 { 0 } else { k }];
-            let (factor, offset) = (of(factor, k), of(offset, k));
-            Scale { centre: centre - offset * spread / factor, spread: spread / factor }
-        })
-        .collect())
 }
 
 /// What is read, for messages.

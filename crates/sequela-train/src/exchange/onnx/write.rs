@@ -412,7 +412,7 @@ fn activation_name(activation: Activation) -> &'static str {
         Activation::Sigmoid => "Sigmoid",
         Activation::Identity => "Affine",
         Activation::Softplus => "Softplus",
-        _ => "Tanh",
+        Activation::Tanh => "Tanh",
     }
 }
 
