@@ -21,6 +21,7 @@ mod error;
 pub mod lock;
 pub mod log;
 pub mod npy;
+pub mod onnx;
 pub mod part;
 pub mod wfdb;
 

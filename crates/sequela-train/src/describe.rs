@@ -6,7 +6,7 @@ use sequela_eval::classify::Figure;
 use sequela_eval::table::number;
 
 use crate::classify::{ClassMetric, Classes};
-use crate::model::Model;
+use crate::model::{Imported, Model};
 use crate::network;
 
 impl Model {
@@ -31,6 +31,10 @@ impl Model {
         for tensor in self.parameters().tensors() {
             let _ = writeln!(text, "             {} {:?}", tensor.name, tensor.shape);
         }
+        if let Some(imported) = &manifest.imported {
+            self.say_origin(imported, &mut text);
+            return text;
+        }
         let [train, tune, test] = &manifest.provenance.parts;
         let what = if manifest.classes.is_some() { "series" } else { "windows" };
         let _ = writeln!(
@@ -45,6 +49,17 @@ impl Model {
         let _ = writeln!(text, "data         sha256 {}", manifest.provenance.data);
         let _ = writeln!(text, "file         sha256 {}", self.digest());
         text
+    }
+
+    /// Where weights came from that were not trained here.
+    fn say_origin(&self, imported: &Imported, text: &mut String) {
+        let Imported { file, kind, sha256, assumed } = imported;
+        let _ = writeln!(text, "weights of   {kind}, from {file} (sha256 {sha256})");
+        if !assumed.is_empty() {
+            let _ = writeln!(text, "assumed      {}", assumed.join(", "));
+        }
+        let _ = writeln!(text, "made by      sequela {}", self.manifest().provenance.sequela);
+        let _ = writeln!(text, "file         sha256 {}", self.digest());
     }
 
     fn say_forecasts(&self, text: &mut String) {

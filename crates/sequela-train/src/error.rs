@@ -60,6 +60,16 @@ pub enum Error {
         /// What to do about it.
         hint: String,
     },
+    /// A file of another program holds what is not read here, or a model what cannot be written.
+    #[error("{location}: {what}; {hint}")]
+    Foreign {
+        /// The file and the place in it.
+        location: Box<Location>,
+        /// What it is.
+        what: String,
+        /// What is read instead, or what to do.
+        hint: String,
+    },
     /// The loss or a gradient is not a finite number; the run was stopped.
     #[error(
         "epoch {epoch}, batch {batch} of {subjects} subjects: the {what} is not a finite number; \
@@ -124,7 +134,10 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::Study { .. } | Self::TooLarge { .. } | Self::Unsupported { .. } => Class::Usage,
-            Self::Data { .. } | Self::Schema { .. } | Self::NotFinite { .. } => Class::Input,
+            Self::Data { .. }
+            | Self::Schema { .. }
+            | Self::Foreign { .. }
+            | Self::NotFinite { .. } => Class::Input,
             Self::Folder { .. } => Class::Io,
             Self::Integrity { .. } => Class::Integrity,
             Self::Format(error) => error.class(),
@@ -146,6 +159,14 @@ impl Error {
             what: what.into(),
             hint: "restore the file from where it was made".into(),
         }
+    }
+
+    pub(crate) fn foreign(
+        location: Location,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::Foreign { location: location.into(), what: what.into(), hint: hint.into() }
     }
 
     pub(crate) fn data(

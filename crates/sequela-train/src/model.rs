@@ -40,6 +40,32 @@ pub struct Manifest {
     pub provenance: Provenance,
     /// How well a forecaster did on its test part.
     pub metrics: Vec<Metric>,
+    /// Where the weights were trained, if not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
+}
+
+/// Where imported weights came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imported {
+    /// Name of the file, without its folder.
+    pub file: String,
+    /// What wrote it.
+    pub kind: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// What neither the file nor its schema said, and how it was taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<String>,
+}
+
+impl Imported {
+    /// The name of the file without its ending.
+    pub(crate) fn stem(&self) -> String {
+        let stem = self.file.split('.').next().unwrap_or_default();
+        if stem.is_empty() { "imported".into() } else { stem.into() }
+    }
 }
 
 /// A channel.

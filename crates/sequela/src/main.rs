@@ -48,6 +48,8 @@ fn run(arguments: &Arguments, console: Console) -> Result<Outcome, Failure> {
         Verb::Predict(predict) => predict.run(threads, console),
         Verb::Evaluate(evaluate) => evaluate.run(threads, console),
         Verb::Inspect(inspect) => inspect.run(threads, console),
+        Verb::Import(import) => import.run(console),
+        Verb::Export(export) => export.run(console),
         Verb::Data(data) => data.run(console),
     }
 }

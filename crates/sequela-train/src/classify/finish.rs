@@ -35,6 +35,7 @@ pub(super) fn finish(
         classes: Some(classes.clone()),
         provenance: provenance(data, trained, &data.parts.train),
         metrics: Vec::new(),
+        imported: None,
     };
     let model = Model::new(manifest, &fit.parameters.tensors())?;
     let mut notes = notes(data);

@@ -36,6 +36,7 @@ pub(crate) fn finish(
         classes: None,
         provenance: provenance(prepared, trained, &prepared.parts.train),
         metrics: Vec::new(),
+        imported: None,
     };
     let model = Model::new(manifest, &fit.parameters.tensors())?;
     let mut named = vec![(

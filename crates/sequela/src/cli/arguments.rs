@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use super::console::{Console, Form, Voice};
-use super::{data, demo, evaluate, init, inspect, predict, train};
+use super::{data, demo, evaluate, export, import, init, inspect, predict, train};
 
 /// Recurrent networks for medical sequences: train, judge and use them.
 #[derive(Debug, Parser)]
@@ -66,6 +66,10 @@ pub(crate) enum Verb {
     Evaluate(evaluate::Evaluate),
     /// Show what is inside a model file or a study's program, and its gradients
     Inspect(inspect::Inspect),
+    /// Make a model file of weights from PyTorch, Keras or ONNX
+    Import(import::Import),
+    /// Write a model as an ONNX graph
+    Export(export::Export),
     /// List, get, describe and simulate data
     Data(data::Data),
 }

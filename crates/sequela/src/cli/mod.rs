@@ -9,9 +9,11 @@ mod demo;
 mod describe;
 mod errors;
 mod evaluate;
+mod export;
 pub(crate) mod failure;
 #[cfg(feature = "fetch")]
 mod get;
+mod import;
 mod init;
 mod inspect;
 mod predict;
