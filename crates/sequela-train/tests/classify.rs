@@ -298,6 +298,9 @@ fn refusal(changes: &[&str], change: impl Fn(&Path)) -> (String, u8) {
     (error.to_string(), error.class().exit_code())
 }
 
+/// Changes of the study and of its tables, part of the message, exit code.
+type Case<'a> = (&'a [&'a str], Box<dyn Fn(&Path)>, &'a str, u8);
+
 #[test]
 fn tables_that_cannot_be_meant_are_refused_before_anything_is_made() {
     let nothing = |_: &Path| {};
@@ -309,7 +312,6 @@ fn tables_that_cannot_be_meant_are_refused_before_anything_is_made() {
             put(&path, text(&path).replace(from, to));
         }
     };
-    type Case<'a> = (&'a [&'a str], Box<dyn Fn(&Path)>, &'a str, u8);
     let cases: Vec<Case<'_>> = vec![
         (
             &["data.label.name=outcom"],
