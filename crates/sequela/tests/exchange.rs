@@ -8,6 +8,7 @@
 
 mod common;
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -24,7 +25,7 @@ fn series() -> String {
     for (subject, step) in (0..2).flat_map(|subject| (0..6).map(move |step| (subject, step))) {
         let (s, t) = (f64::from(subject), f64::from(step));
         let row = [70.0 + 3.0 * t - 5.0 * s, 36.5 + 0.1 * t * s, 118.0 - 2.0 * t + 9.0 * s];
-        text.push_str(&format!("p{subject},{},{},{}\n", row[0], row[1], row[2]));
+        let _ = writeln!(text, "p{subject},{},{},{}", row[0], row[1], row[2]);
     }
     text
 }
@@ -63,7 +64,7 @@ fn weights_of_pytorch_go_through_a_model_file_to_a_graph_and_back() {
     onnx_runtime_agrees(&bench, &forecasts.out);
 }
 
-/// Runs the graph where $SEQUELA_PYTHON is a Python that has ONNX Runtime.
+/// Runs the graph where `$SEQUELA_PYTHON` is a Python that has ONNX Runtime.
 fn onnx_runtime_agrees(bench: &Bench, forecasts: &str) {
     let Some(python) = std::env::var_os("SEQUELA_PYTHON") else {
         eprintln!("skipped: set SEQUELA_PYTHON to a Python with numpy and onnxruntime");

@@ -24,6 +24,7 @@
 //! # Ok::<(), sequela_formats::Error>(())
 //! ```
 
+mod fields;
 mod read;
 mod wire;
 mod write;

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use sequela_core::Limits;
 
-use super::wire::{Content, Field, Message};
+use super::fields::{count, doubles, inner, integer, integers, single, singles, text, unsupported};
+use super::wire::Message;
 use super::{
     Attribute, AttributeValue, Dimension, Element, Graph, Model, Node, Tensor, TensorNumbers,
     ValueInfo,
@@ -376,88 +377,6 @@ fn dimension(mut message: Message<'_>) -> Result<Dimension, Error> {
         }
     }
     Ok(size)
-}
-
-fn count(message: &Message<'_>, field: Field<'_>, have: usize, most: usize) -> Result<(), Error> {
-    if have < most {
-        return Ok(());
-    }
-    let what = "the number of entries of a list".into();
-    Err(Error::Limit { location: message.place(field.at).into(), what, limit: most as u64 })
-}
-
-fn unsupported(message: &Message<'_>, field: Field<'_>, what: &str) -> Error {
-    let hint = "export it as one file of dense weights (external_data=False)";
-    Error::unsupported(message.place(field.at), what, hint)
-}
-
-fn wrong_kind(message: &Message<'_>, field: Field<'_>) -> Error {
-    let what = format!("field {} does not hold what the standard says", field.number);
-    message.malformed(field.at, what)
-}
-
-fn inner<'a>(message: &Message<'a>, field: Field<'a>) -> Result<Message<'a>, Error> {
-    match field.content {
-        Content::Bytes(inner) => Ok(inner),
-        _ => Err(wrong_kind(message, field)),
-    }
-}
-
-fn text(message: &Message<'_>, field: Field<'_>) -> Result<String, Error> {
-    let bytes = inner(message, field)?.bytes();
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| message.malformed(field.at, "a text is not UTF-8"))?;
-    Ok(text.to_owned())
-}
-
-fn integer(message: &Message<'_>, field: Field<'_>) -> Result<i64, Error> {
-    match field.content {
-        Content::Varint(value) => Ok(value.cast_signed()),
-        _ => Err(wrong_kind(message, field)),
-    }
-}
-
-fn single(message: &Message<'_>, field: Field<'_>) -> Result<f32, Error> {
-    match field.content {
-        Content::Fixed32(bytes) => Ok(f32::from_le_bytes(bytes)),
-        _ => Err(wrong_kind(message, field)),
-    }
-}
-
-/// Whole numbers, one in a field or all in one.
-fn integers(message: &Message<'_>, field: Field<'_>, out: &mut Vec<i64>) -> Result<(), Error> {
-    match field.content {
-        Content::Varint(value) => out.push(value.cast_signed()),
-        Content::Bytes(mut packed) => {
-            while !packed.is_at_end() {
-                out.push(packed.varint()?.cast_signed());
-            }
-        }
-        _ => return Err(wrong_kind(message, field)),
-    }
-    Ok(())
-}
-
-fn singles(message: &Message<'_>, field: Field<'_>, out: &mut Vec<f32>) -> Result<(), Error> {
-    match field.content {
-        Content::Fixed32(bytes) => out.push(f32::from_le_bytes(bytes)),
-        Content::Bytes(packed) if packed.bytes().len().is_multiple_of(4) => {
-            out.extend(packed.bytes().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)));
-        }
-        _ => return Err(wrong_kind(message, field)),
-    }
-    Ok(())
-}
-
-fn doubles(message: &Message<'_>, field: Field<'_>, out: &mut Vec<f64>) -> Result<(), Error> {
-    match field.content {
-        Content::Fixed64(bytes) => out.push(f64::from_le_bytes(bytes)),
-        Content::Bytes(packed) if packed.bytes().len().is_multiple_of(8) => {
-            out.extend(packed.bytes().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)));
-        }
-        _ => return Err(wrong_kind(message, field)),
-    }
-    Ok(())
 }
 
 /// Operations, initializers, inputs or outputs of a graph at most.
