@@ -177,6 +177,15 @@ impl Model {
         if names(&encoder.scaler.channels) != channels || encoder.target >= channels.len() {
             return Err(Error::integrity(place("manifest"), "scales and channels disagree"));
         }
+        if let Err(error) = manifest.study.check(&Location::file(path)) {
+            return Err(Error::integrity(
+                place("manifest"),
+                format!("its study is refused: {error}"),
+            ));
+        }
+        if let Some(what) = encoder.fault(&manifest.study) {
+            return Err(Error::integrity(place("manifest"), what));
+        }
         let mut tensors = Vec::with_capacity(file.arrays.len());
         for (name, array) in file.arrays {
             let Numbers::F32(values) = array.numbers else {

@@ -37,7 +37,7 @@ mod training;
 
 use std::path::{Path, PathBuf};
 
-use sequela_core::Limits;
+use sequela_core::{Limits, Location};
 use sequela_formats::bounded;
 use sequela_nn::Architecture;
 use serde::{Deserialize, Serialize};
@@ -160,6 +160,14 @@ impl Study {
         study.base = name.parent().map(Path::to_owned).unwrap_or_default();
         check::check(&study, &|path| document.location(path))?;
         Ok(study)
+    }
+
+    /// Refuses a study that cannot be run; `place` is where it stands.
+    ///
+    /// # Errors
+    /// As [`Study::parse`], about what types cannot say.
+    pub(crate) fn check(&self, place: &Location) -> Result<(), Error> {
+        check::check(self, &|path| place.clone().field(path.join(".")))
     }
 
     /// One of the studies that come with the program.
