@@ -71,6 +71,30 @@ impl Encoder {
         Ok(encoder)
     }
 
+    /// What is wrong with an encoder that was read from a file with its study.
+    pub(crate) fn fault(&self, study: &Study) -> Option<&'static str> {
+        let window = &study.window;
+        let same = self.length == window.length
+            && self.horizons == window.horizons
+            && self.output == window.target
+            && self.inputs == window.inputs
+            && self.missing == window.missing
+            && self.indicators == window.indicators
+            && self.longest_gap_hours == window.longest_gap_hours;
+        let sound = |value: f64| value.is_finite() && value > 0.0;
+        let scales = self.scaler.channels.iter();
+        let changes = if self.output == TargetKind::Value { 0 } else { self.horizons.len() };
+        if !same {
+            Some("its encoder is not that of its study")
+        } else if !scales.clone().all(|scale| scale.centre.is_finite() && sound(scale.spread)) {
+            Some("a scale is not a positive number")
+        } else if self.changes.len() != changes || !self.changes.iter().all(|&c| sound(c)) {
+            Some("there is not one change for each horizon")
+        } else {
+            None
+        }
+    }
+
     /// Root mean square of what lies between the anchor of a window and each horizon.
     fn measure_changes(&self, train: &Cohort) -> Result<Vec<f64>, Error> {
         let examples = self.examples(train, 1)?;

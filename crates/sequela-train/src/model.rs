@@ -222,6 +222,15 @@ impl Model {
         {
             return Err(Error::integrity(place("manifest"), "task and classes disagree"));
         }
+        if let Err(error) = manifest.study.check(&Location::file(path)) {
+            return Err(Error::integrity(
+                place("manifest"),
+                format!("its study is refused: {error}"),
+            ));
+        }
+        if !classifies && let Some(what) = encoder.fault(&manifest.study) {
+            return Err(Error::integrity(place("manifest"), what));
+        }
         let mut tensors = Vec::with_capacity(file.arrays.len());
         for (name, array) in file.arrays {
             let Numbers::F32(values) = array.numbers else {

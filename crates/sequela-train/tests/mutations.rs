@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{SMALL, finish, small};
 use sequela_core::Random;
-use sequela_train::{Array, Model, Numbers, Study, TensorFile};
+use sequela_train::{Array, Model, Numbers, StreamOptions, Streams, Study, TensorFile};
 
 struct Measuring;
 
@@ -168,7 +168,9 @@ fn damaged(text: &str, draws: &mut Draws) -> String {
                 let lines: Vec<&str> = text.split_inclusive(['\n', ',']).collect();
                 let (a, b) = (draws.below(lines.len()), draws.below(lines.len()));
                 let mut lines = lines.clone();
-                lines.swap(a, b);
+                if !lines.is_empty() {
+                    lines.swap(a, b);
+                }
                 text = lines.concat();
             }
             _ => text.truncate(to),
@@ -254,7 +256,17 @@ fn damage_is_refused_or_harmless_and_takes_no_memory() {
         if let Ok(model) = model {
             let text = model.describe();
             assert!(text.contains("weights"), "{text}");
-            assert!(Model::parse(&model.to_bytes(), name).is_ok(), "turn {turn}");
+            let again = Model::parse(&model.to_bytes(), name);
+            assert!(again.is_ok(), "turn {turn}: {again:?}\n{}", file.texts["manifest"]);
+            // What loads can also be used, or says why not.
+            if let Ok(mut streams) = Streams::new(&model, &StreamOptions::default()) {
+                let values = vec![70.0; model.manifest().schema.len()];
+                for _ in 0..40 {
+                    streams.push("a", None, &values).unwrap();
+                    streams.run().unwrap();
+                    streams.clear().unwrap();
+                }
+            }
         }
     }
     for turn in 0..6000 {

@@ -197,7 +197,6 @@ fn a_state_goes_on_bit_for_bit() {
             assert_eq!(streams.restore(&file, &Limits::default()).unwrap(), cut as u64);
             found.extend(streamed(&mut streams, &steps[cut..], |_| 30));
             assert!(found == wanted, "cut at {cut}");
-            // The same states are the same bytes.
             streams.save(&file, 0).unwrap();
             let bytes = common::files(states.path()).remove("ward.state");
             streams.restore(&file, &Limits::default()).unwrap();
@@ -265,7 +264,6 @@ fn steps_that_cannot_be_are_refused_and_change_nothing() {
     refused("c", None, &[70.0], "over the limit of 2 subjects");
     assert!(streams.push("a", Some(5.0), &[f32::NAN]).is_ok(), "the same time again is no fault");
     assert_eq!(streams.subjects(), 2);
-    // 12 steps of one value, a time, a count and the places in the lists.
     assert!((48..300).contains(&streams.bytes_per_subject()), "{}", streams.bytes_per_subject());
 }
 

@@ -9,6 +9,7 @@
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
     clippy::format_push_string,
+    clippy::naive_bytecount,
     missing_docs,
     reason = "a benchmark prints, and stops at the first thing that is wrong"
 )]
@@ -199,7 +200,7 @@ fn process(model: &Path, engine: &str, threads: usize, rounds: usize) {
 }
 
 fn main() {
-    let chosen = std::env::args().filter_map(|word| word.parse().ok()).next();
+    let chosen = std::env::args().find_map(|word| word.parse().ok());
     let folder = tempfile::tempdir().unwrap();
     let carried = ["model.pooling=\"none\"", "train.truncate=16"];
     for (engine, changes, rounds) in

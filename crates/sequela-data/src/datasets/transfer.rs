@@ -152,38 +152,14 @@ impl Client {
         if announced.is_some_and(|bytes| bytes > most) {
             return Err(Broken::Final(too_long(address, most)));
         }
-        self.receive(address, &mut response, part, most)?;
-        // A server that ends early without saying how much there is, is found by the digest.
+        receive(address, &mut response, part, most)?;
+        // Where nothing says how much there is, the digest finds an early end.
         match announced.or(file.bytes) {
             Some(wanted) if part.length() < wanted => {
                 let what = format!("the transfer ended after {} of {wanted} bytes", part.length());
                 Err(Broken::Passing(failed(address, what, "run it again: it goes on from there")))
             }
             _ => Ok(()),
-        }
-    }
-
-    fn receive(
-        &self,
-        address: &str,
-        response: &mut Response<Body>,
-        part: &mut PartFile,
-        most: u64,
-    ) -> Result<(), Broken> {
-        let mut reader = response.body_mut().as_reader();
-        let mut piece = vec![0; 64 << 10];
-        loop {
-            let read = match reader.read(&mut piece) {
-                Ok(0) => return Ok(()),
-                Ok(read) => read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(broke_off(address, &error)),
-            };
-            if part.length() + read as u64 > most {
-                part.restart()?;
-                return Err(Broken::Final(too_long(address, most)));
-            }
-            part.append(&piece[..read])?;
         }
     }
 
@@ -202,6 +178,30 @@ impl Client {
         let request =
             if start > 0 { request.header("Range", format!("bytes={start}-")) } else { request };
         request.call().map_err(|error| refused(address, &error))
+    }
+}
+
+/// Appends what comes to a part.
+fn receive(
+    address: &str,
+    response: &mut Response<Body>,
+    part: &mut PartFile,
+    most: u64,
+) -> Result<(), Broken> {
+    let mut reader = response.body_mut().as_reader();
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        let read = match reader.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(broke_off(address, &error)),
+        };
+        if part.length() + read as u64 > most {
+            part.restart()?;
+            return Err(Broken::Final(too_long(address, most)));
+        }
+        part.append(&piece[..read])?;
     }
 }
 

@@ -228,19 +228,13 @@ impl Cells {
         }
         let mut rest = Some(line);
         while let Some(line) = rest {
-            rest = match line.strip_prefix('"') {
-                Some(quoted) => self.push_quoted(quoted, delimiter)?,
-                None => match line.split_once(delimiter) {
-                    Some((cell, after)) => {
-                        self.push(cell);
-                        Some(after)
-                    }
-                    None => {
-                        self.push(line);
-                        None
-                    }
-                },
-            };
+            if let Some(quoted) = line.strip_prefix('"') {
+                rest = self.push_quoted(quoted, delimiter)?;
+                continue;
+            }
+            let (cell, after) = line.split_once(delimiter).map_or((line, None), cell_and_rest);
+            self.push(cell);
+            rest = after;
         }
         Ok(())
     }
@@ -270,13 +264,15 @@ impl Cells {
                 continue;
             }
             // Text after the closing quote belongs to the cell, as in files.
-            let (tail, rest) = after
-                .split_once(delimiter)
-                .map_or((after, None), |(tail, rest)| (tail, Some(rest)));
+            let (tail, rest) = after.split_once(delimiter).map_or((after, None), cell_and_rest);
             self.push(tail);
             return Ok(rest);
         }
     }
+}
+
+fn cell_and_rest<'a>((cell, rest): (&'a str, &'a str)) -> (&'a str, Option<&'a str>) {
+    (cell, Some(rest))
 }
 
 #[cfg(test)]

@@ -85,7 +85,12 @@ impl Carried {
         Widths { floats: state + features + 1, counts: features + 1 }
     }
 
-    pub(super) fn queue(&mut self, net: &Net<'_>, memory: Memory<'_>, step: &Step<'_>) -> bool {
+    pub(super) fn queue(
+        &mut self,
+        net: &Net<'_>,
+        memory: &mut Memory<'_>,
+        step: &Step<'_>,
+    ) -> bool {
         let (encoder, (state, features)) = (net.encoder, self.shape);
         let (scaled, raw) = memory.floats[state..].split_at_mut(features);
         if step.begins {

@@ -65,8 +65,8 @@ impl Engine {
         step: &Step<'_>,
     ) -> bool {
         match self {
-            Self::Window(windows) => windows.queue(net, subjects.memory(step.slot), step),
-            Self::Carried(carried) => carried.queue(net, subjects.memory(step.slot), step),
+            Self::Window(windows) => windows.queue(net, &mut subjects.memory(step.slot), step),
+            Self::Carried(carried) => carried.queue(net, &mut subjects.memory(step.slot), step),
         }
     }
 

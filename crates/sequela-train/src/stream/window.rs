@@ -36,7 +36,7 @@ impl Windows {
     pub(super) fn new(net: &Net<'_>, together: usize) -> Result<Self, Error> {
         let (encoder, program) = (net.encoder, net.program);
         let (layout, x) = Ports::of_steps(program)?;
-        let together = together.min(MOST);
+        let together = together.min(MOST).min((ROWS / encoder.length.max(1)).max(1));
         let capacity =
             Capacity::uniform(program, together, together.saturating_mul(encoder.length));
         Ok(Self {
@@ -60,9 +60,14 @@ impl Windows {
         self.queued.len() >= self.together
     }
 
-    pub(super) fn queue(&mut self, net: &Net<'_>, memory: Memory<'_>, step: &Step<'_>) -> bool {
+    pub(super) fn queue(
+        &mut self,
+        net: &Net<'_>,
+        memory: &mut Memory<'_>,
+        step: &Step<'_>,
+    ) -> bool {
         let (length, features) = self.shape;
-        let ring = memory.floats;
+        let ring = &mut *memory.floats;
         if step.begins {
             *memory.steps = 0;
         }
@@ -116,3 +121,5 @@ impl Windows {
 
 /// Windows run at once at most: more need memory and are no faster.
 const MOST: usize = crate::judge::BATCH;
+/// Steps of all windows that are run at once: long windows are run a few at a time.
+const ROWS: usize = 1 << 16;

@@ -23,7 +23,26 @@ pub(super) fn check(study: &Study, place: Place<'_>) -> Result<(), Error> {
     }
     check.train(study)?;
     check.schedule(study)?;
-    check.model(study)
+    check.model(study)?;
+    match not_finite(study) {
+        Some(field) => Err(check.refuse(&field, "the number is not finite", "give another one")),
+        None => Ok(()),
+    }
+}
+
+/// The first field whose number is infinite or none, also where it is too large for an f32.
+fn not_finite(study: &Study) -> Option<String> {
+    fn of(value: &toml::Value, path: &str) -> Option<String> {
+        match value {
+            toml::Value::Float(number) => (!number.is_finite()).then(|| path.to_owned()),
+            toml::Value::Array(list) => list.iter().find_map(|value| of(value, path)),
+            toml::Value::Table(table) => table.iter().find_map(|(key, value)| {
+                of(value, &if path.is_empty() { key.clone() } else { format!("{path}.{key}") })
+            }),
+            _ => None,
+        }
+    }
+    of(&toml::Value::try_from(study).ok()?, "")
 }
 
 /// The checks, and where fields stand.

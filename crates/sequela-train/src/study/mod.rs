@@ -76,7 +76,7 @@ mod window;
 
 use std::path::{Path, PathBuf};
 
-use sequela_core::Limits;
+use sequela_core::{Limits, Location};
 use sequela_formats::bounded;
 use sequela_nn::{Architecture, Loss};
 use serde::{Deserialize, Serialize};
@@ -227,6 +227,14 @@ impl Study {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Refuses a study that cannot be run; `place` is where it stands.
+    ///
+    /// # Errors
+    /// As [`Study::parse`], about what types cannot say.
+    pub(crate) fn check(&self, place: &Location) -> Result<(), Error> {
+        check::check(self, &|path| place.clone().field(path.join(".")))
     }
 
     /// One of the studies that come with the program.

@@ -28,7 +28,7 @@ Examples:
 pub(crate) struct Get {
     /// The set, as `sequela data list` names it
     name: String,
-    /// The folder of data sets [default: $SEQUELA_DATA]
+    /// The folder of data sets [default: that of the environment variable `SEQUELA_DATA`]
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
     /// Another address that has the same files; they are checked as ever

@@ -201,9 +201,8 @@ impl Session<'_> {
             let stopped = stop.load(Ordering::Relaxed);
             match chunks.recv_timeout(if stopped { GRACE } else { POLL }) {
                 Ok(chunk) => waiting.push(chunk),
-                Err(RecvTimeoutError::Timeout) if stopped => return Ok(Outcome::Stopped),
+                Err(_) if stopped => return Ok(Outcome::Stopped),
                 Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) if stopped => return Ok(Outcome::Stopped),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             while waiting.len() < TOGETHER
