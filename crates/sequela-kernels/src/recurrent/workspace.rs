@@ -45,7 +45,8 @@ pub struct Workspace {
     pub(super) reset: Buffer,
     /// Cell states of every step (`Keep::Backward`) or of the current one.
     pub(super) cells: Buffer,
-    /// What BPTT carries from step to step beside the gates: dc, or z dh of a GRU.
+    /// What BPTT carries from step to step beside the gates: dc, or z dh of a GRU; of an LRU what
+    /// is carried to c, then what is carried to h.
     pub(super) carry: Buffer,
     /// Initial states in rank order.
     pub(super) initial_hidden: Buffer,
@@ -231,7 +232,9 @@ impl Lengths {
                 (true, Keep::Backward) => values(rows, shape.blocks() * LANES),
                 (true, Keep::Nothing) => states,
             },
-            carry: usize::from(keep == Keep::Backward) * states,
+            // An LRU carries to both parts of its state.
+            carry: usize::from(keep == Keep::Backward)
+                * if shape.cell == Cell::Lru { values(states, 2) } else { states },
             states: usize::from(shape.has_cell_state()) * states,
             matrix,
         }
@@ -250,8 +253,9 @@ pub(super) fn record_width(shape: &RecurrentShape) -> usize {
     match shape.cell {
         // One gate: the record is a plain matrix of the gradients of its product.
         Cell::Elman(_) => stride(shape.hidden),
-        Cell::Lstm | Cell::Gru(Reset::AfterProduct) => shape.blocks() * 4 * LANES,
-        Cell::Gru(Reset::BeforeProduct) => shape.blocks() * 3 * LANES,
+        Cell::Lstm | Cell::Gru(Reset::AfterProduct) | Cell::Lru => shape.blocks() * 4 * LANES,
+        Cell::Gru(Reset::BeforeProduct) | Cell::MinLstm => shape.blocks() * 3 * LANES,
+        Cell::MinGru => shape.blocks() * 2 * LANES,
     }
 }
 
@@ -292,6 +296,9 @@ mod tests {
             Cell::Lstm,
             Cell::Gru(Reset::AfterProduct),
             Cell::Gru(Reset::BeforeProduct),
+            Cell::MinGru,
+            Cell::MinLstm,
+            Cell::Lru,
         ] {
             let shape =
                 RecurrentShape { cell, direction: Direction::Forward, inputs: 3, hidden: 37 };
