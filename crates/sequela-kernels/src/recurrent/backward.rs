@@ -157,7 +157,7 @@ pub fn backward_piece(
     if place.is_preceded() {
         seam.keep(layout, &shape, &workspace.record);
     } else {
-        keep_initial_gradients(&call.forward, shape, workspace);
+        workspace.keep_initial_gradients(layout, &call.forward.initial);
     }
     Ok(())
 }
@@ -492,32 +492,6 @@ impl<'a> Pass<'a> {
                 write,
             };
             isa.run(ProductRows { job: &job, rows });
-        }
-    }
-}
-
-/// Copies the gradients of initial states into batch order; zeros where none was given.
-fn keep_initial_gradients(call: &Forward<'_>, shape: RecurrentShape, workspace: &mut Workspace) {
-    let layout = call.layout;
-    let (h, sequences) = (shape.hidden, layout.sequences());
-    let Workspace { starting, carry, initial_gradients, .. } = workspace;
-    let [hidden, cell] = initial_gradients;
-    hidden.fill(0.0);
-    cell.fill(0.0);
-    if call.initial.hidden.is_some() {
-        let mut hidden = MatrixMut::new(hidden, sequences, h);
-        for (rank, &b) in layout.order().iter().enumerate() {
-            let from = &starting[rank * stride(h)..][..h];
-            hidden.row_mut(b as usize).copy_from_slice(from);
-        }
-    }
-    if call.initial.cell.is_some() {
-        let mut cell = MatrixMut::new(cell, sequences, h);
-        for (rank, &b) in layout.order().iter().enumerate() {
-            for (block, to) in cell.row_mut(b as usize).chunks_mut(LANES).enumerate() {
-                let from = &carry[(block * sequences + rank) * LANES..];
-                to.copy_from_slice(&from[..to.len()]);
-            }
         }
     }
 }

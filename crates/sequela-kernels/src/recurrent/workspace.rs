@@ -185,6 +185,31 @@ impl Workspace {
         Matrix::new(&self.initial_gradients[index(part)], self.sequences, self.shape.hidden)
     }
 
+    /// Copies the gradients of initial states into batch order; zeros where none was given.
+    pub(super) fn keep_initial_gradients(&mut self, layout: &Layout, initial: &Initial<'_>) {
+        let (h, sequences) = (self.shape.hidden, layout.sequences());
+        let Self { starting, carry, initial_gradients, .. } = self;
+        let [hidden, cell] = initial_gradients;
+        hidden.fill(0.0);
+        cell.fill(0.0);
+        if initial.hidden.is_some() {
+            let mut hidden = MatrixMut::new(hidden, sequences, h);
+            for (rank, &b) in layout.order().iter().enumerate() {
+                let from = &starting[rank * stride(h)..][..h];
+                hidden.row_mut(b as usize).copy_from_slice(from);
+            }
+        }
+        if initial.cell.is_some() {
+            let mut cell = MatrixMut::new(cell, sequences, h);
+            for (rank, &b) in layout.order().iter().enumerate() {
+                for (block, to) in cell.row_mut(b as usize).chunks_mut(LANES).enumerate() {
+                    let from = &carry[(block * sequences + rank) * LANES..];
+                    to.copy_from_slice(&from[..to.len()]);
+                }
+            }
+        }
+    }
+
     pub(super) fn check(&self, shape: &RecurrentShape, layout: &Layout) {
         assert_eq!(self.shape, *shape, "the workspace is for another shape");
         assert!(
