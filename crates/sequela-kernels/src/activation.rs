@@ -206,8 +206,9 @@ const LOG2_E_HIGH: f32 = std::f32::consts::LOG2_E;
 #[expect(clippy::cast_possible_truncation, reason = "the rest after the leading f32")]
 const LOG2_E_LOW: f32 = (std::f64::consts::LOG2_E - LOG2_E_HIGH as f64) as f32;
 
+/// exp(x).
 #[inline(always)]
-fn exp_vector<S: Simd>(s: S, x: S::V) -> S::V {
+pub(crate) fn exp_vector<S: Simd>(s: S, x: S::V) -> S::V {
     exp_signed(s, x, 1.0, 87.0)
 }
 

@@ -10,11 +10,15 @@
 
 mod backward;
 mod cell;
+mod elementwise;
 mod elman;
 mod forward;
 mod gru;
 mod gru_before;
+mod lru;
 mod lstm;
+mod min_gru;
+mod min_lstm;
 mod piece;
 mod shape;
 mod stream;

@@ -24,6 +24,7 @@ fn order(cell: Cell) -> Vec<usize> {
         Cell::Lstm => vec![0, 1, 2, 3],
         // z, r, h to r, z, n
         Cell::Gru(_) => vec![1, 0, 2],
+        other => panic!("Keras has no {other:?}"),
     }
 }
 

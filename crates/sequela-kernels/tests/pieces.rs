@@ -15,7 +15,7 @@ mod support;
 use sequela_core::Layout;
 use sequela_kernels::recurrent::{
     self, Backward, Capacity, Direction, Forward, Initial, Keep, Piece, Place, Seam, StatePart,
-    Workspace,
+    WeightMatrix, Workspace,
 };
 use sequela_kernels::{Buffer, Context, Isa, Matrix, MatrixMut, Write, stride};
 use support::cases::{CELLS, LENGTHS, bits, case};
@@ -45,7 +45,9 @@ fn run_cut(case: &Case, cuts: &[usize], context: &mut Context) -> Outcome {
     let mut dx = Buffer::new(whole.rows() * stride(f));
     let mut dw = vec![0.0; shape.packed_len()];
     let mut transposed = vec![0.0; shape.transposed_len()];
-    recurrent::transpose(context, shape, &case.packed, &mut transposed);
+    for matrix in [WeightMatrix::Input, WeightMatrix::Hidden] {
+        recurrent::transpose(context, shape, matrix, &case.packed, &mut transposed);
+    }
     let has_cell = shape.has_cell_state();
     let mut states: Vec<States> = vec![[case.h0.clone(), case.c0.clone()]];
     let mut part = Layout::default();

@@ -30,6 +30,10 @@ fn keras(spec: &ParamSpec, seed: u64, tensors: &[TensorSpec], values: &mut [Vec<
         ParamKind::Linear { inputs, outputs, .. } => {
             uniform(random, glorot(inputs, outputs), &mut values[0]);
         }
+        ParamKind::Recurrent { cell, inputs, hidden, .. } if !cell.mixes() => {
+            uniform(random, glorot(inputs, tensors[0].shape[0]), &mut values[0]);
+            units_alone(cell, hidden, generator(seed, &tensors[1]), values);
+        }
         ParamKind::Recurrent { cell, inputs, hidden, .. } => {
             let rows = tensors[0].shape[0];
             let random_hh = generator(seed, &tensors[1]);
@@ -62,6 +66,10 @@ fn torch(spec: &ParamSpec, seed: u64, tensors: &[TensorSpec], values: &mut [Vec<
             for (tensor, values) in tensors.iter().zip(values.iter_mut()) {
                 uniform(generator(seed, tensor), limit, values);
             }
+            if !cell.mixes() {
+                units_alone(cell, hidden, generator(seed, &tensors[1]), values);
+                return;
+            }
             // Two biases are drawn and one is trained: it is their sum.
             let (first, second) = values.split_at_mut(3);
             let together = match cell {
@@ -74,6 +82,28 @@ fn torch(spec: &ParamSpec, seed: u64, tensors: &[TensorSpec], values: &mut [Vec<
         }
         ParamKind::Table { .. } => normal(generator(seed, &tensors[0]), 1.0, &mut values[0]),
         ParamKind::Normalise { .. } => values[0].fill(1.0),
+    }
+}
+
+/// What cells whose units do not meet each other have in place of U and a forget bias: gates that
+/// keep about three quarters of the state, as an LSTM's with a forget bias of 1 do, and an LRU's
+/// eigenvalues, of sizes between 0.9 and 0.999 (their squares uniform, so that they are uniform on
+/// the ring) and phases uniform in [0, pi): Orvieto 2023, lemma 3.2.
+fn units_alone(cell: Cell, hidden: usize, random: Random, values: &mut [Vec<f32>]) {
+    match (cell, values) {
+        (Cell::MinGru, [_, bias]) => bias[..hidden].fill(-1.0),
+        (Cell::MinLstm, [_, bias]) => bias[..hidden].fill(1.0),
+        (Cell::Lru, [_, diagonal, bias]) => {
+            bias.fill(0.0);
+            let (nu, tau) = diagonal.split_at_mut(hidden);
+            for (unit, (nu, tau)) in (0..).zip(nu.iter_mut().zip(tau)) {
+                let square = 0.81 + (0.998_001 - 0.81) * random.uniform(2 * unit);
+                *nu = narrow(libm::log(-0.5 * libm::log(square)));
+                let phase = std::f64::consts::PI * random.uniform(2 * unit + 1);
+                *tau = narrow(libm::tan(0.5 * phase));
+            }
+        }
+        _ => {}
     }
 }
 
@@ -201,6 +231,18 @@ mod tests {
         assert!((spread * 24.0 * 3.0 - 1.0).abs() < 0.1, "{spread}");
         assert!(values[3][..48].iter().all(|&b| b == 0.0));
         assert!(values[3][48..].iter().all(|&b| b != 0.0));
+    }
+
+    #[test]
+    fn eigenvalues_lie_on_their_ring() {
+        let values = draw(&lstm(Cell::Lru, Initial::Keras), 5);
+        for unit in 0..24 {
+            let size = libm::exp(-libm::exp(f64::from(values[1][unit])));
+            assert!((0.9..0.9991).contains(&size), "{size}");
+            assert!(values[1][24 + unit] >= 0.0);
+        }
+        let bias = &draw(&lstm(Cell::MinLstm, Initial::Keras), 5)[1];
+        assert!(bias[..24].iter().all(|&b| b == 1.0) && bias[24..].iter().all(|&b| b == 0.0));
     }
 
     #[test]

@@ -37,7 +37,9 @@ pub enum ParamKind {
         bias: Bias,
     },
     /// `NAME.weight_ih_lN (G*H, F)`, `NAME.weight_hh_lN (G*H, H)`, `NAME.bias_ih_lN`,
-    /// `NAME.bias_hh_lN (G*H)`, with `_reverse` behind for the reverse direction.
+    /// `NAME.bias_hh_lN (G*H)`, with `_reverse` behind for the reverse direction. A cell whose
+    /// units do not meet each other has no `bias_hh`, and no `weight_hh` either but for the LRU's
+    /// `(2, H)` of nu and tau.
     Recurrent {
         /// The equations.
         #[serde(with = "CellWord")]
@@ -113,15 +115,23 @@ impl ParamSpec {
                 }
                 tensors
             }
-            ParamKind::Recurrent { direction, inputs, hidden, layer, .. } => {
-                let rows = self.gates() * hidden;
+            ParamKind::Recurrent { cell, direction, inputs, hidden, layer } => {
+                let rows = cell.gates() * hidden;
                 let side = if direction == Direction::Reverse { "_reverse" } else { "" };
-                vec![
-                    spec(format!("weight_ih_l{layer}{side}"), vec![rows, inputs]),
-                    spec(format!("weight_hh_l{layer}{side}"), vec![rows, hidden]),
-                    spec(format!("bias_ih_l{layer}{side}"), vec![rows]),
-                    spec(format!("bias_hh_l{layer}{side}"), vec![rows]),
-                ]
+                let names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"];
+                let shapes = [
+                    vec![rows, inputs],
+                    cell.hidden_weights(hidden).to_vec(),
+                    vec![rows],
+                    vec![rows],
+                ];
+                names
+                    .into_iter()
+                    .zip(shapes)
+                    .zip(has_tensors(cell))
+                    .filter(|(_, there)| *there)
+                    .map(|((part, shape), _)| spec(format!("{part}_l{layer}{side}"), shape))
+                    .collect()
             }
             ParamKind::Table { rows, width } => vec![spec("weight".into(), vec![rows, width])],
             ParamKind::Normalise { width } => {
@@ -138,7 +148,8 @@ impl ParamSpec {
             }
             ParamKind::Recurrent { cell, inputs, hidden, .. } => {
                 let extra = if cell == Cell::Gru(Reset::AfterProduct) { hidden } else { 0 };
-                self.gates() * hidden * (inputs + hidden + 1) + extra
+                let [rows, columns] = cell.hidden_weights(hidden);
+                cell.gates() * hidden * (inputs + 1) + rows * columns + extra
             }
             ParamKind::Table { rows, width } => rows * width,
             ParamKind::Normalise { width } => 2 * width,
@@ -163,10 +174,6 @@ impl ParamSpec {
             }
             _ => None,
         }
-    }
-
-    fn gates(&self) -> usize {
-        self.recurrent().map_or(1, |shape| shape.gates())
     }
 
     /// Length of the packed form, a multiple of 16.
@@ -247,12 +254,9 @@ impl ParamSpec {
             }
             ParamKind::Recurrent { .. } => {
                 if let Some(shape) = self.recurrent() {
-                    let weights = Weights {
-                        weight_ih: tensors[0],
-                        weight_hh: tensors[1],
-                        bias_ih: tensors[2],
-                        bias_hh: tensors[3],
-                    };
+                    let [weight_ih, weight_hh, bias_ih, bias_hh] =
+                        cell_tensors(shape.cell, tensors);
+                    let weights = Weights { weight_ih, weight_hh, bias_ih, bias_hh };
                     shape.pack(&weights, packed);
                 }
             }
@@ -277,7 +281,13 @@ impl ParamSpec {
                     shape.unpack(packed, weight, bias);
                 }
             }
-            (ParamKind::Recurrent { .. }, [weight_ih, weight_hh, bias_ih, bias_hh]) => {
+            (ParamKind::Recurrent { cell, .. }, tensors) => {
+                let mut tensors = tensors.iter_mut();
+                let [weight_ih, weight_hh, bias_ih, bias_hh] =
+                    has_tensors(cell).map(|there| match there.then(|| tensors.next()).flatten() {
+                        Some(tensor) => tensor.as_mut_slice(),
+                        None => &mut [],
+                    });
                 if let Some(shape) = self.recurrent() {
                     let mut weights = WeightsMut { weight_ih, weight_hh, bias_ih, bias_hh };
                     shape.unpack(packed, &mut weights);
@@ -293,4 +303,17 @@ impl ParamSpec {
         }
         tensors
     }
+}
+
+/// Which of `weight_ih`, `weight_hh`, `bias_ih` and `bias_hh` a cell has.
+fn has_tensors(cell: Cell) -> [bool; 4] {
+    [true, cell.hidden_weights(1)[0] > 0, true, cell.mixes()]
+}
+
+/// `weight_ih`, `weight_hh`, `bias_ih` and `bias_hh` of a cell among its tensors; empty for one
+/// that it does not have.
+pub(crate) fn cell_tensors<'a, N>(cell: Cell, tensors: &[&'a [N]]) -> [&'a [N]; 4] {
+    let mut tensors = tensors.iter();
+    has_tensors(cell)
+        .map(|there| there.then(|| tensors.next()).flatten().copied().unwrap_or_default())
 }

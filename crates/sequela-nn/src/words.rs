@@ -28,6 +28,9 @@ pub(crate) enum CellWord {
     Elman(#[serde(with = "ActivationWord")] Activation),
     Lstm,
     Gru(#[serde(with = "ResetWord")] Reset),
+    MinGru,
+    MinLstm,
+    Lru,
 }
 
 #[derive(Serialize, Deserialize)]

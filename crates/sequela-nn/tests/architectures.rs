@@ -39,6 +39,15 @@ fn check_ragged(name: &str, program: &Program, seed: u64) {
     check(name, program, &lengths, RAGGED.len(), seed);
 }
 
+const CELLS: [CellKind; 6] = [
+    CellKind::Elman,
+    CellKind::Lstm,
+    CellKind::Gru,
+    CellKind::MinGru,
+    CellKind::MinLstm,
+    CellKind::Lru,
+];
+
 #[test]
 fn sequences_of_every_cell_direction_and_pooling() {
     let cells = [
@@ -47,6 +56,9 @@ fn sequences_of_every_cell_direction_and_pooling() {
         (CellKind::Lstm, Activation::Tanh, Reset::AfterProduct),
         (CellKind::Gru, Activation::Tanh, Reset::AfterProduct),
         (CellKind::Gru, Activation::Tanh, Reset::BeforeProduct),
+        (CellKind::MinGru, Activation::Tanh, Reset::AfterProduct),
+        (CellKind::MinLstm, Activation::Tanh, Reset::AfterProduct),
+        (CellKind::Lru, Activation::Tanh, Reset::AfterProduct),
     ];
     let poolings = [Pooling::None, Pooling::Last, Pooling::Mean, Pooling::Max, Pooling::Attention];
     let mut seed = 0;
@@ -114,7 +126,7 @@ fn random_small_sequences() {
     for case in 0..60 {
         let pick = |draw: &mut Draw, n: usize| draw.below(n);
         let settings = Sequence {
-            cell: [CellKind::Elman, CellKind::Lstm, CellKind::Gru][pick(&mut draw, 3)],
+            cell: CELLS[pick(&mut draw, 6)],
             hidden: 1 + draw.below(36),
             layers: 1 + draw.below(2),
             directions: [Directions::Forward, Directions::Both][pick(&mut draw, 2)],
@@ -142,7 +154,7 @@ fn retain() {
         Features::Tokens { vocabulary: 8 },
         Features::Numeric { width: 4 },
     ]) {
-        for cell in [CellKind::Gru, CellKind::Lstm, CellKind::Elman] {
+        for cell in CELLS {
             let settings = Retain {
                 cell,
                 embedding: 6,
@@ -162,7 +174,7 @@ fn retain() {
 #[test]
 fn encoder_decoders_that_feed_on_their_own_output() {
     let mut seed = 300;
-    for cell in [CellKind::Elman, CellKind::Lstm, CellKind::Gru] {
+    for cell in CELLS {
         for layers in [1, 2] {
             for horizon in [1, 2, 5] {
                 seed += 1;

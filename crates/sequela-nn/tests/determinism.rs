@@ -20,6 +20,15 @@ use sequela_nn::{
 };
 use support::{Draw, bits, capacity, random_batch, random_parameters, rows_of, run_pass};
 
+const CELLS: [CellKind; 6] = [
+    CellKind::Elman,
+    CellKind::Lstm,
+    CellKind::Gru,
+    CellKind::MinGru,
+    CellKind::MinLstm,
+    CellKind::Lru,
+];
+
 fn interface(features: Features) -> Interface {
     let loss = Loss::BinaryCrossEntropy { positive_weight: vec![] };
     let heads = vec![Head { name: "risk".into(), outputs: 3, loss }];
@@ -33,7 +42,7 @@ fn sequence(settings: Sequence) -> Program {
 
 fn programs() -> Vec<Program> {
     let mut programs = Vec::new();
-    for cell in [CellKind::Elman, CellKind::Lstm, CellKind::Gru] {
+    for cell in CELLS {
         for (pooling, directions) in
             [(Pooling::Attention, Directions::Both), (Pooling::Last, Directions::Forward)]
         {
@@ -154,7 +163,7 @@ fn a_sequence_has_the_same_bits_alone_and_in_any_batch() {
 
 #[test]
 fn a_stream_has_the_bits_of_the_batch() {
-    for cell in [CellKind::Elman, CellKind::Lstm, CellKind::Gru] {
+    for cell in CELLS {
         for pooling in [Pooling::None, Pooling::Last] {
             let program = sequence(Sequence {
                 cell,

@@ -241,7 +241,7 @@ fn embeddings_of_bags() {
     }
 }
 
-const CELLS: [Cell; 7] = [
+const CELLS: [Cell; 10] = [
     Cell::Elman(Activation::Tanh),
     Cell::Elman(Activation::Relu),
     Cell::Elman(Activation::Sigmoid),
@@ -249,6 +249,9 @@ const CELLS: [Cell; 7] = [
     Cell::Lstm,
     Cell::Gru(Reset::AfterProduct),
     Cell::Gru(Reset::BeforeProduct),
+    Cell::MinGru,
+    Cell::MinLstm,
+    Cell::Lru,
 ];
 
 fn recurrent(
@@ -279,7 +282,7 @@ fn every_cell_in_both_directions() {
 fn final_states_alone_and_beside_the_steps() {
     for cell in CELLS {
         for direction in [Direction::Forward, Direction::Reverse] {
-            let parts: &[StatePart] = if cell == Cell::Lstm {
+            let parts: &[StatePart] = if cell.has_cell_state() {
                 &[StatePart::Hidden, StatePart::Cell]
             } else {
                 &[StatePart::Hidden]
@@ -315,7 +318,7 @@ fn initial_states() {
             steps(&format!("{cell:?} {direction:?} from a state"), 3, |b, _, x| {
                 let h0 = b.input("h0", Rows::Sequences, 5)?;
                 let mut inputs = vec![x, h0];
-                if cell == Cell::Lstm {
+                if cell.has_cell_state() {
                     inputs.push(b.input("c0", Rows::Sequences, 5)?);
                 }
                 let param = recurrent(b, cell, direction, 3, 5);
@@ -338,7 +341,7 @@ fn a_decoder_of_single_steps() {
         let x = b.input("x", Rows::Sequences, 3).unwrap();
         let h0 = b.input("h0", Rows::Sequences, 5).unwrap();
         let mut state = vec![h0];
-        if cell == Cell::Lstm {
+        if cell.has_cell_state() {
             state.push(b.input("c0", Rows::Sequences, 5).unwrap());
         }
         let param = recurrent(b, cell, Direction::Forward, 3, 5);
@@ -347,7 +350,7 @@ fn a_decoder_of_single_steps() {
                 let inputs = [&[x], state].concat();
                 let h = b.add(Recurrent { param }, &inputs)?;
                 let mut next = vec![b.add(FinalState { part: StatePart::Hidden }, &[h])?];
-                if cell == Cell::Lstm {
+                if cell.has_cell_state() {
                     next.push(b.add(FinalState { part: StatePart::Cell }, &[h])?);
                 }
                 Ok((h, next))

@@ -71,6 +71,9 @@ impl Garden {
             Cell::Lstm,
             Cell::Gru(Reset::AfterProduct),
             Cell::Gru(Reset::BeforeProduct),
+            Cell::MinGru,
+            Cell::MinLstm,
+            Cell::Lru,
         ];
         let cell = cells[self.draw.below(cells.len())];
         let direction = [Direction::Forward, Direction::Reverse][self.draw.below(2)];
@@ -80,7 +83,7 @@ impl Garden {
         let mut all = vec![x];
         if rows == Rows::Sequences || self.draw.chance(0.3) {
             all.push(self.fitting(Rows::Sequences, hidden));
-            if cell == Cell::Lstm && self.draw.chance(0.5) {
+            if cell.has_cell_state() && self.draw.chance(0.5) {
                 all.push(self.fitting(Rows::Sequences, hidden));
             }
         }
@@ -145,7 +148,7 @@ impl Garden {
             13 if !self.recurrent.is_empty() => {
                 let (h, cell) = self.recurrent[self.draw.below(self.recurrent.len())];
                 let both = [StatePart::Hidden, StatePart::Cell];
-                let part = both[if cell == Cell::Lstm { self.draw.below(2) } else { 0 }];
+                let part = both[if cell.has_cell_state() { self.draw.below(2) } else { 0 }];
                 (b.add(FinalState { part }, &[h]).unwrap(), Rows::Sequences)
             }
             14 if by_step => (b.add(SoftmaxSteps {}, &[x]).unwrap(), rows),

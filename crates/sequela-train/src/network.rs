@@ -101,6 +101,9 @@ pub(crate) fn name(study: &Study) -> String {
         CellKind::Elman => "Elman",
         CellKind::Lstm => "LSTM",
         CellKind::Gru => "GRU",
+        CellKind::MinGru => "minGRU",
+        CellKind::MinLstm => "minLSTM",
+        CellKind::Lru => "LRU",
     };
     match model.directions {
         Directions::Forward => cell.into(),

@@ -9,7 +9,10 @@ use super::elman::Elman;
 use super::forward::{Forward, before, check_call, record_at, record_blocks, rows_of_part};
 use super::gru::Gru;
 use super::gru_before::{GruBefore, ResetGradient};
+use super::lru::Lru;
 use super::lstm::{CellGradient, Lstm};
+use super::min_gru::MinGru;
+use super::min_lstm::MinLstm;
 use super::piece::{Piece, Place, Seam};
 use super::shape::{Cell, Direction, RecurrentShape, Reset, WeightMatrix};
 use super::weights::{WeightItems, WeightPass};
@@ -58,7 +61,10 @@ pub fn transpose(
     transposed: &mut [f32],
 ) {
     let packing = shape.packing();
-    let (hidden, input) = transposed.split_at_mut(packing.transposed_length(shape.hidden));
+    if matrix == WeightMatrix::Hidden && !shape.cell.mixes() {
+        return;
+    }
+    let (hidden, input) = transposed.split_at_mut(shape.transposed_hidden());
     let (rows, transposed) = match matrix {
         WeightMatrix::Hidden => (shape.inputs..shape.inputs + shape.hidden, hidden),
         WeightMatrix::Input => (0..shape.inputs, input),
@@ -121,6 +127,10 @@ pub fn backward_piece(
         let cell =
             shape.has_cell_state().then(|| Matrix::new(final_cell, order.len(), shape.hidden));
         gather_blocks(order, cell, &mut workspace.carry, shape.hidden);
+        if shape.cell == Cell::Lru {
+            let first = shape.blocks() * order.len() * LANES;
+            workspace.carry[first..2 * first].fill(0.0);
+        }
     }
     if call.forward.initial.hidden.is_some() && !place.is_preceded() {
         // An empty sequence hands its gradient straight to its initial state.
@@ -147,7 +157,7 @@ pub fn backward_piece(
     if place.is_preceded() {
         seam.keep(layout, &shape, &workspace.record);
     } else {
-        keep_initial_gradients(&call.forward, shape, workspace);
+        workspace.keep_initial_gradients(layout, &call.forward.initial);
     }
     Ok(())
 }
@@ -286,6 +296,7 @@ struct Pass<'a> {
     /// The first step of the piece that follows: its records and rows.
     seam: Option<(*const f32, usize)>,
     sequences: usize,
+    weights: *const f32,
     transposed: &'a [f32],
     y: *const f32,
     dy: Option<*const f32>,
@@ -315,6 +326,7 @@ impl<'a> Pass<'a> {
             starts: given && !place.is_preceded(),
             seam: place.is_followed().then(|| seam.records()),
             sequences: call.forward.layout.sequences(),
+            weights: call.forward.weights.as_ptr(),
             transposed: call.transposed,
             y: call.y.data().as_ptr(),
             dy: call.dy.map(|dy| dy.data().as_ptr()),
@@ -378,6 +390,9 @@ impl<'a> Pass<'a> {
             Cell::Lstm => self.tiles(isa, Lstm, step, rows, before),
             Cell::Gru(Reset::AfterProduct) => self.tiles(isa, Gru, step, rows, before),
             Cell::Gru(Reset::BeforeProduct) => self.tiles(isa, GruBefore, step, rows, before),
+            Cell::MinGru => self.tiles(isa, MinGru, step, rows, before),
+            Cell::MinLstm => self.tiles(isa, MinLstm, step, rows, before),
+            Cell::Lru => self.tiles(isa, Lru, step, rows, before),
         }
     }
 
@@ -450,6 +465,8 @@ impl<'a> Pass<'a> {
             let y_of = |t: usize| RowsAt { p: self.y.add(layout.offset(t) * hidden), row: hidden };
             StepBackward {
                 sweep: Sweep::of(t),
+                packing: shape.packing(),
+                weights: self.weights,
                 transposed: self.transposed.as_ptr(),
                 geometry: Transposed::new(&shape.packing(), shape.hidden),
                 blocks: shape.blocks(),
@@ -497,39 +514,13 @@ impl<'a> Pass<'a> {
             };
             let job = Product {
                 left,
-                weights: self.transposed.as_ptr().add(packing.transposed_length(shape.hidden)),
+                weights: self.transposed.as_ptr().add(shape.transposed_hidden()),
                 panels: Panels::Transposed(Transposed::new(&packing, shape.inputs)),
                 out: dx.add(layout.offset(t) * row),
                 out_row: row,
                 write,
             };
             isa.run(ProductRows { job: &job, rows });
-        }
-    }
-}
-
-/// Copies the gradients of initial states into batch order; zeros where none was given.
-fn keep_initial_gradients(call: &Forward<'_>, shape: RecurrentShape, workspace: &mut Workspace) {
-    let layout = call.layout;
-    let (h, sequences) = (shape.hidden, layout.sequences());
-    let Workspace { starting, carry, initial_gradients, .. } = workspace;
-    let [hidden, cell] = initial_gradients;
-    hidden.fill(0.0);
-    cell.fill(0.0);
-    if call.initial.hidden.is_some() {
-        let mut hidden = MatrixMut::new(hidden, sequences, h);
-        for (rank, &b) in layout.order().iter().enumerate() {
-            let from = &starting[rank * stride(h)..][..h];
-            hidden.row_mut(b as usize).copy_from_slice(from);
-        }
-    }
-    if call.initial.cell.is_some() {
-        let mut cell = MatrixMut::new(cell, sequences, h);
-        for (rank, &b) in layout.order().iter().enumerate() {
-            for (block, to) in cell.row_mut(b as usize).chunks_mut(LANES).enumerate() {
-                let from = &carry[(block * sequences + rank) * LANES..];
-                to.copy_from_slice(&from[..to.len()]);
-            }
         }
     }
 }

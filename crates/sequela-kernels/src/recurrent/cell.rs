@@ -80,12 +80,12 @@ pub(super) struct StepForward {
 }
 
 impl StepForward {
-    /// Keeps four vectors of a unit for the way back, if there is one.
+    /// Keeps vectors of a unit for the way back, if there is one.
     ///
     /// # Safety
     /// The tile must lie inside the step.
     #[inline(always)]
-    pub(super) unsafe fn keep<S: Simd>(&self, s: S, at: At, values: [S::V; 4]) {
+    pub(super) unsafe fn keep<S: Simd, const NV: usize>(&self, s: S, at: At, values: [S::V; NV]) {
         if self.record.p.is_null() {
             return;
         }
@@ -102,6 +102,8 @@ impl StepForward {
 #[derive(Clone, Copy)]
 pub(super) struct StepBackward {
     pub(super) sweep: Sweep,
+    pub(super) packing: Packing,
+    pub(super) weights: *const f32,
     pub(super) transposed: *const f32,
     pub(super) geometry: Transposed,
     /// Units in blocks of 16.
@@ -172,6 +174,12 @@ pub(super) trait CellTiles: Copy + Sync {
 
     /// Whether what is carried belongs to h (a GRU's z dh) and not to c.
     const CARRIES_HIDDEN: bool;
+
+    /// Where what is carried to h begins, in values.
+    #[inline(always)]
+    fn hidden_carry(_step: &StepBackward) -> usize {
+        0
+    }
 
     /// # Safety
     /// As [`CellTiles::forward`].
@@ -311,7 +319,8 @@ impl<C: CellTiles> StateGradient<C> {
                 let mut value = sums[0][v];
                 if C::CARRIES_HIDDEN {
                     let carry = &self.step.carry;
-                    let carried = carry.p.add(block * carry.block + at.row * LANES + lane);
+                    let first = C::hidden_carry(&self.step);
+                    let carried = carry.p.add(first + block * carry.block + at.row * LANES + lane);
                     value = s.add(value, s.load(carried));
                 }
                 s.store(self.out.p.add(at.row * self.out.row + block * LANES + lane), value);

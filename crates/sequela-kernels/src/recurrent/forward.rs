@@ -108,7 +108,7 @@ pub(super) fn check_call(shape: &RecurrentShape, call: &Forward<'_>) {
         assert_eq!((state.rows(), state.width()), states, "initial state");
     }
     let cell = call.initial.cell.is_none() || shape.has_cell_state();
-    assert!(cell, "only an LSTM has a cell state");
+    assert!(cell, "the recurrence has no cell state");
 }
 
 /// The step before `t` in walking order, and how many of its rows go on into `t`.

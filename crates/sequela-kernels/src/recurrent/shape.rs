@@ -23,6 +23,45 @@ pub enum Cell {
     Lstm,
     /// Cho et al. 2014, gates r, z, n.
     Gru(Reset),
+    /// Feng et al. 2024: a GRU whose gates z, n see x alone, without tanh.
+    MinGru,
+    /// Feng et al. 2024: forget and input gates f, i, n that see x alone and are made to sum to 1.
+    MinLstm,
+    /// Orvieto et al. 2023: a diagonal linear recurrence of complex states; h is the real part, the
+    /// cell state the imaginary one.
+    Lru,
+}
+
+impl Cell {
+    /// Number of gates, G: rows of H in `weight_ih`.
+    pub fn gates(self) -> usize {
+        match self {
+            Self::Elman(_) => 1,
+            Self::MinGru | Self::Lru => 2,
+            Self::Gru(_) | Self::MinLstm => 3,
+            Self::Lstm => 4,
+        }
+    }
+
+    /// Whether units see each other's h, through a matrix U.
+    pub fn mixes(self) -> bool {
+        matches!(self, Self::Elman(_) | Self::Lstm | Self::Gru(_))
+    }
+
+    /// Sizes of `weight_hh` for H units: that of U, or for [`Cell::Lru`] a row of nu and one of
+    /// tau (see the module of that cell); 0 rows for cells without either.
+    pub fn hidden_weights(self, hidden: usize) -> [usize; 2] {
+        match self {
+            Self::Lru => [2, hidden],
+            Self::MinGru | Self::MinLstm => [0, hidden],
+            Self::Elman(_) | Self::Lstm | Self::Gru(_) => [self.gates() * hidden, hidden],
+        }
+    }
+
+    /// Whether there is a state c beside h.
+    pub fn has_cell_state(self) -> bool {
+        matches!(self, Self::Lstm | Self::Lru)
+    }
 }
 
 /// The order in which a layer walks over its sequences.
@@ -39,7 +78,7 @@ pub enum Direction {
 pub enum StatePart {
     /// h, the output.
     Hidden,
-    /// c, the memory of an LSTM.
+    /// c, the memory of an LSTM; the imaginary part of an LRU.
     Cell,
 }
 
@@ -89,11 +128,11 @@ pub enum WeightMatrix {
 pub struct Weights<'a> {
     /// `(G H, F)`.
     pub weight_ih: &'a [f32],
-    /// `(G H, H)`.
+    /// `(G H, H)`, or what [`Cell::hidden_weights`] says.
     pub weight_hh: &'a [f32],
     /// `(G H)`.
     pub bias_ih: &'a [f32],
-    /// `(G H)`; added to `bias_ih` where one bias is trained.
+    /// `(G H)`; added to `bias_ih` where one bias is trained. Empty without a matrix U.
     pub bias_hh: &'a [f32],
 }
 
@@ -102,11 +141,11 @@ pub struct Weights<'a> {
 pub struct WeightsMut<'a> {
     /// `(G H, F)`.
     pub weight_ih: &'a mut [f32],
-    /// `(G H, H)`.
+    /// `(G H, H)`, or what [`Cell::hidden_weights`] says.
     pub weight_hh: &'a mut [f32],
     /// `(G H)`.
     pub bias_ih: &'a mut [f32],
-    /// `(G H)`; 0 but for n of a GRU whose reset comes after the product.
+    /// `(G H)`; 0 but for n of a GRU whose reset comes after the product. Empty without a matrix U.
     pub bias_hh: &'a mut [f32],
 }
 
@@ -119,18 +158,14 @@ struct GatePlace {
 }
 
 impl RecurrentShape {
-    /// Number of gates, G: 1, 3 or 4.
+    /// Number of gates, G: 1 to 4.
     pub fn gates(&self) -> usize {
-        match self.cell {
-            Cell::Elman(_) => 1,
-            Cell::Lstm => 4,
-            Cell::Gru(_) => 3,
-        }
+        self.cell.gates()
     }
 
     /// Whether there is a state c beside h.
     pub fn has_cell_state(&self) -> bool {
-        self.cell == Cell::Lstm
+        self.cell.has_cell_state()
     }
 
     pub(crate) fn packing(&self) -> Packing {
@@ -140,6 +175,9 @@ impl RecurrentShape {
             Cell::Lstm => Packing::gates(rows, self.hidden, 4, 4),
             Cell::Gru(Reset::AfterProduct) => Packing::gates(rows, self.hidden, 4, 3),
             Cell::Gru(Reset::BeforeProduct) => Packing::gates(rows, self.hidden, 3, 3),
+            Cell::MinGru => Packing::gates(self.inputs, self.hidden, 2, 2),
+            Cell::MinLstm => Packing::gates(self.inputs, self.hidden, 3, 3),
+            Cell::Lru => Packing::gates(self.inputs, self.hidden, 4, 2),
         }
     }
 
@@ -161,8 +199,12 @@ impl RecurrentShape {
     /// # Panics
     /// If no memory could hold them.
     pub fn transposed_len(&self) -> usize {
-        let packing = self.packing();
-        packing.transposed_length(self.hidden) + packing.transposed_length(self.inputs)
+        self.transposed_hidden() + self.packing().transposed_length(self.inputs)
+    }
+
+    /// Length of the transpose of U: 0 without one.
+    pub(crate) fn transposed_hidden(&self) -> usize {
+        if self.cell.mixes() { self.packing().transposed_length(self.hidden) } else { 0 }
     }
 
     /// The parts of the packed weights that hold W and the biases, in order: all that is reached
@@ -175,7 +217,9 @@ impl RecurrentShape {
     fn gate(&self, gate: usize) -> GatePlace {
         let same = |v| GatePlace { bias_ih: v, bias_hh: v, input: v, hidden: v };
         match (self.cell, gate) {
-            (Cell::Elman(_) | Cell::Lstm, gate) => same(gate),
+            (Cell::Elman(_) | Cell::Lstm | Cell::MinGru | Cell::MinLstm | Cell::Lru, gate) => {
+                same(gate)
+            }
             // Panels hold [n of x, r, z, n of h]: x meets the first three, h the last three.
             (Cell::Gru(Reset::AfterProduct), 2) => {
                 GatePlace { bias_ih: 0, bias_hh: 3, input: 0, hidden: 2 }
@@ -199,18 +243,27 @@ impl RecurrentShape {
     /// Calls `visit(position in packed, which slice, index in slice)` for every weight.
     fn visit(&self, mut visit: impl FnMut(usize, Part, usize)) {
         let (packing, f, h) = (self.packing(), self.inputs, self.hidden);
+        if self.cell == Cell::Lru {
+            for (part, unit) in (0..2).flat_map(|part| (0..h).map(move |unit| (part, unit))) {
+                let (panel, lane) = self.unit(unit);
+                let at = packing.offset(panel) + (2 + part) * LANES + lane;
+                visit(at, Part::WeightHh, part * h + unit);
+            }
+        }
         for gate in 0..self.gates() {
             let place = self.gate(gate);
             for unit in 0..h {
                 let (panel, lane) = self.unit(unit);
                 let row = gate * h + unit;
                 visit(packing.offset(panel) + place.bias_ih * LANES + lane, Part::BiasIh, row);
-                visit(packing.offset(panel) + place.bias_hh * LANES + lane, Part::BiasHh, row);
+                if self.cell.mixes() {
+                    visit(packing.offset(panel) + place.bias_hh * LANES + lane, Part::BiasHh, row);
+                }
                 for k in 0..f {
                     let at = packing.row_offset(panel, k) + place.input * LANES + lane;
                     visit(at, Part::WeightIh, row * f + k);
                 }
-                for k in 0..h {
+                for k in 0..if self.cell.mixes() { h } else { 0 } {
                     let at = packing.row_offset(panel, f + k) + place.hidden * LANES + lane;
                     visit(at, Part::WeightHh, row * h + k);
                 }
@@ -218,15 +271,26 @@ impl RecurrentShape {
         }
     }
 
+    fn check_lengths(&self, [weight_ih, weight_hh, bias_ih, bias_hh]: [usize; 4]) {
+        let rows = self.gates() * self.hidden;
+        assert_eq!(weight_ih, rows * self.inputs, "weight_ih");
+        let [hidden_rows, columns] = self.cell.hidden_weights(self.hidden);
+        assert_eq!(weight_hh, hidden_rows * columns, "weight_hh");
+        let second = if self.cell.mixes() { rows } else { 0 };
+        assert_eq!((bias_ih, bias_hh), (rows, second), "biases");
+    }
+
     /// Packs weights; the two biases are added where one bias is trained.
     ///
     /// # Panics
     /// If a slice has another length than its shape says, or `packed` is too short.
     pub fn pack(&self, weights: &Weights<'_>, packed: &mut [f32]) {
-        let rows = self.gates() * self.hidden;
-        assert_eq!(weights.weight_ih.len(), rows * self.inputs, "weight_ih");
-        assert_eq!(weights.weight_hh.len(), rows * self.hidden, "weight_hh");
-        assert_eq!((weights.bias_ih.len(), weights.bias_hh.len()), (rows, rows), "biases");
+        self.check_lengths([
+            weights.weight_ih.len(),
+            weights.weight_hh.len(),
+            weights.bias_ih.len(),
+            weights.bias_hh.len(),
+        ]);
         packed[..self.packed_len()].fill(0.0);
         self.visit(|at, part, index| match part {
             Part::BiasIh => packed[at] += weights.bias_ih[index],
@@ -241,10 +305,12 @@ impl RecurrentShape {
     /// # Panics
     /// If a slice has another length than its shape says, or `packed` is too short.
     pub fn unpack(&self, packed: &[f32], weights: &mut WeightsMut<'_>) {
-        let rows = self.gates() * self.hidden;
-        assert_eq!(weights.weight_ih.len(), rows * self.inputs, "weight_ih");
-        assert_eq!(weights.weight_hh.len(), rows * self.hidden, "weight_hh");
-        assert_eq!((weights.bias_ih.len(), weights.bias_hh.len()), (rows, rows), "biases");
+        self.check_lengths([
+            weights.weight_ih.len(),
+            weights.weight_hh.len(),
+            weights.bias_ih.len(),
+            weights.bias_hh.len(),
+        ]);
         let split = |index: usize| {
             let place = self.gate(index / self.hidden);
             place.bias_ih != place.bias_hh

@@ -4,7 +4,10 @@ use super::cell::{BlocksAt, CellTiles, ForwardRows, RowsAt, StepForward, Sweep};
 use super::elman::Elman;
 use super::gru::Gru;
 use super::gru_before::{GruBefore, SecondProduct};
+use super::lru::Lru;
 use super::lstm::Lstm;
+use super::min_gru::MinGru;
+use super::min_lstm::MinLstm;
 use super::shape::{Cell, Direction, RecurrentShape, Reset};
 use super::workspace::record_width;
 use crate::buffer::{Buffer, LANES, Matrix, MatrixMut, stride, values};
@@ -81,7 +84,7 @@ impl State {
         self.cell[self.cell_place(b, u)]
     }
 
-    /// Sets h and c, `(B, H)`; c of an LSTM becomes zero where none is given.
+    /// Sets h and c, `(B, H)`; c becomes zero where none is given.
     ///
     /// # Panics
     /// If shapes disagree, or `cell` is given for a recurrence without one.
@@ -94,7 +97,7 @@ impl State {
         }
         self.cell.fill(0.0);
         if let Some(cell) = cell {
-            assert!(self.shape.has_cell_state(), "only an LSTM has a cell state");
+            assert!(self.shape.has_cell_state(), "the recurrence has no cell state");
             assert_eq!((cell.rows(), cell.width()), shape, "cell state");
             for b in 0..shape.0 {
                 for (u, &value) in cell.row(b).iter().enumerate() {
@@ -204,6 +207,9 @@ pub(super) fn run(isa: Isa, shape: &RecurrentShape, step: &StepForward, rows: Ra
         Cell::Elman(activation) => tiles(isa, Elman(activation), step, rows),
         Cell::Lstm => tiles(isa, Lstm, step, rows),
         Cell::Gru(Reset::AfterProduct) => tiles(isa, Gru, step, rows),
+        Cell::MinGru => tiles(isa, MinGru, step, rows),
+        Cell::MinLstm => tiles(isa, MinLstm, step, rows),
+        Cell::Lru => tiles(isa, Lru, step, rows),
         Cell::Gru(Reset::BeforeProduct) => {
             tiles(isa, GruBefore, step, rows.clone());
             isa.run(SecondProduct { step, rows });

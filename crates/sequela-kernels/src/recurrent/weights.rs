@@ -108,6 +108,8 @@ impl WeightPass {
                         Outer { gradient, ..outer }.vectors::<S, 3>(s, rows.clone());
                     }
                 }
+                // Without a matrix U there are no further rows.
+                Cell::MinGru | Cell::MinLstm | Cell::Lru => {}
                 Cell::Gru(Reset::BeforeProduct) => {
                     // n is fed by r h, the gates r and z by h.
                     let reset = Outer { left: self.reset, steps: input, ..past };

@@ -45,7 +45,8 @@ pub struct Workspace {
     pub(super) reset: Buffer,
     /// Cell states of every step (`Keep::Backward`) or of the current one.
     pub(super) cells: Buffer,
-    /// What BPTT carries from step to step beside the gates: dc, or z dh of a GRU.
+    /// What BPTT carries from step to step beside the gates: dc, or z dh of a GRU; of an LRU what
+    /// is carried to c, then what is carried to h.
     pub(super) carry: Buffer,
     /// Initial states in rank order.
     pub(super) initial_hidden: Buffer,
@@ -219,6 +220,31 @@ impl Workspace {
         Matrix::new(&self.initial_gradients[index(part)], self.sequences, self.shape.hidden)
     }
 
+    /// Copies the gradients of initial states into batch order; zeros where none was given.
+    pub(super) fn keep_initial_gradients(&mut self, layout: &Layout, initial: &Initial<'_>) {
+        let (h, sequences) = (self.shape.hidden, layout.sequences());
+        let Self { starting, carry, initial_gradients, .. } = self;
+        let [hidden, cell] = initial_gradients;
+        hidden.fill(0.0);
+        cell.fill(0.0);
+        if initial.hidden.is_some() {
+            let mut hidden = MatrixMut::new(hidden, sequences, h);
+            for (rank, &b) in layout.order().iter().enumerate() {
+                let from = &starting[rank * stride(h)..][..h];
+                hidden.row_mut(b as usize).copy_from_slice(from);
+            }
+        }
+        if initial.cell.is_some() {
+            let mut cell = MatrixMut::new(cell, sequences, h);
+            for (rank, &b) in layout.order().iter().enumerate() {
+                for (block, to) in cell.row_mut(b as usize).chunks_mut(LANES).enumerate() {
+                    let from = &carry[(block * sequences + rank) * LANES..];
+                    to.copy_from_slice(&from[..to.len()]);
+                }
+            }
+        }
+    }
+
     pub(super) fn check(&self, shape: &RecurrentShape, layout: &Layout) {
         assert_eq!(self.shape, *shape, "the workspace is for another shape");
         assert!(
@@ -266,7 +292,9 @@ impl Lengths {
                 (true, Keep::Backward) => values(rows, shape.blocks() * LANES),
                 (true, Keep::Nothing) => states,
             },
-            carry: usize::from(keep == Keep::Backward) * states,
+            // An LRU carries to both parts of its state.
+            carry: usize::from(keep == Keep::Backward)
+                * if shape.cell == Cell::Lru { values(states, 2) } else { states },
             states: usize::from(shape.has_cell_state()) * states,
             matrix,
         }
@@ -285,8 +313,9 @@ pub(super) fn record_width(shape: &RecurrentShape) -> usize {
     match shape.cell {
         // One gate: the record is a plain matrix of the gradients of its product.
         Cell::Elman(_) => stride(shape.hidden),
-        Cell::Lstm | Cell::Gru(Reset::AfterProduct) => shape.blocks() * 4 * LANES,
-        Cell::Gru(Reset::BeforeProduct) => shape.blocks() * 3 * LANES,
+        Cell::Lstm | Cell::Gru(Reset::AfterProduct) | Cell::Lru => shape.blocks() * 4 * LANES,
+        Cell::Gru(Reset::BeforeProduct) | Cell::MinLstm => shape.blocks() * 3 * LANES,
+        Cell::MinGru => shape.blocks() * 2 * LANES,
     }
 }
 
@@ -327,6 +356,9 @@ mod tests {
             Cell::Lstm,
             Cell::Gru(Reset::AfterProduct),
             Cell::Gru(Reset::BeforeProduct),
+            Cell::MinGru,
+            Cell::MinLstm,
+            Cell::Lru,
         ] {
             let shape =
                 RecurrentShape { cell, direction: Direction::Forward, inputs: 3, hidden: 37 };

@@ -29,7 +29,7 @@ pub struct Trace<'t> {
     pub hidden: Vec<Vec<Var<'t>>>,
     /// The last hidden state; the initial one where there is no step.
     pub last_hidden: Vec<Var<'t>>,
-    /// The last cell state of an LSTM; empty for other cells.
+    /// The last cell state of an LSTM or LRU; empty for other cells.
     pub last_cell: Vec<Var<'t>>,
 }
 
@@ -45,11 +45,12 @@ pub fn activate(kind: Activation, x: Var<'_>) -> Var<'_> {
 }
 
 /// Runs a cell over one sequence `xs` of `T` steps of `F` values, from `hidden` and `cell` (the
-/// latter is not read unless the cell is an LSTM).
+/// latter is not read unless the cell has such a state).
 ///
 /// **Source** Elman 1990; Hochreiter and Schmidhuber 1997 with the forget gate of Gers 2000;
 /// Cho 2014 (arXiv 1406.1078) for [`Reset::BeforeProduct`] with PyTorch's meaning of z, and
-/// `torch.nn.GRU` for [`Reset::AfterProduct`].
+/// `torch.nn.GRU` for [`Reset::AfterProduct`]; Feng 2024 (arXiv 2410.01201) for the minimal cells,
+/// Orvieto 2023 (arXiv 2303.06349) for the LRU.
 pub fn run<'t>(
     kind: Cell,
     weights: CellWeights<'_, 't>,
@@ -58,7 +59,7 @@ pub fn run<'t>(
     cell: &[Var<'t>],
 ) -> Trace<'t> {
     let (mut h, mut c) = (hidden.to_vec(), Vec::new());
-    if matches!(kind, Cell::Lstm) {
+    if kind.has_cell_state() {
         c = cell.to_vec();
     }
     let mut outputs = Vec::with_capacity(xs.len());
@@ -68,6 +69,9 @@ pub fn run<'t>(
             Cell::Lstm => (h, c) = lstm(weights, x, &h, &c),
             Cell::Gru(Reset::AfterProduct) => h = gru_after(weights, x, &h),
             Cell::Gru(Reset::BeforeProduct) => h = gru_before(weights, x, &h),
+            Cell::MinGru => h = min_gru(weights, x, &h),
+            Cell::MinLstm => h = min_lstm(weights, x, &h),
+            Cell::Lru => (h, c) = lru(weights, x, &h, &c),
         }
         outputs.push(h.clone());
     }
@@ -138,6 +142,54 @@ fn gru_before<'t>(weights: CellWeights<'_, 't>, x: &[Var<'t>], h: &[Var<'t>]) ->
         .collect()
 }
 
+/// `z = sigmoid(W_z x + b)`, `h_t = (1 - z) h_{t-1} + z (W_n x + b)`.
+fn min_gru<'t>(weights: CellWeights<'_, 't>, x: &[Var<'t>], h: &[Var<'t>]) -> Vec<Var<'t>> {
+    let units = h.len();
+    (0..units)
+        .map(|j| {
+            let z = from_input(weights, j, x).sigmoid();
+            let n = from_input(weights, units + j, x);
+            h[j] - z * h[j] + z * n
+        })
+        .collect()
+}
+
+/// `f, i = sigmoid(..)`, `h_t = f / (f + i) h_{t-1} + i / (f + i) (W_n x + b)`.
+fn min_lstm<'t>(weights: CellWeights<'_, 't>, x: &[Var<'t>], h: &[Var<'t>]) -> Vec<Var<'t>> {
+    let units = h.len();
+    (0..units)
+        .map(|j| {
+            let f = from_input(weights, j, x).sigmoid();
+            let i = from_input(weights, units + j, x).sigmoid();
+            let n = from_input(weights, 2 * units + j, x);
+            f / (f + i) * h[j] + i / (f + i) * n
+        })
+        .collect()
+}
+
+/// `s_t = l s_{t-1} + sqrt(1 - |l|^2) (W x + b)` of complex numbers; `h = Re s`, `c = Im s`.
+fn lru<'t>(
+    weights: CellWeights<'_, 't>,
+    x: &[Var<'t>],
+    h: &[Var<'t>],
+    c: &[Var<'t>],
+) -> (Vec<Var<'t>>, Vec<Var<'t>>) {
+    let units = h.len();
+    let unit = |j: usize| {
+        let (nu, tau) = (weights.weight_hh[j], weights.weight_hh[units + j]);
+        let size = (nu.exp() * -1.0).exp();
+        let gain = (size * size * -1.0 + 1.0).sqrt();
+        let whole = tau * tau + 1.0;
+        let re = size * (tau * tau * -1.0 + 1.0) / whole;
+        let im = size * (tau + tau) / whole;
+        (
+            re * h[j] - im * c[j] + gain * from_input(weights, j, x),
+            im * h[j] + re * c[j] + gain * from_input(weights, units + j, x),
+        )
+    };
+    (0..units).map(unit).unzip()
+}
+
 /// Row `j` of `W_ih x + b_ih`.
 fn from_input<'t>(weights: CellWeights<'_, 't>, j: usize, x: &[Var<'t>]) -> Var<'t> {
     product(&weights.weight_ih[j * x.len()..][..x.len()], x, weights.bias_ih[j])
@@ -159,12 +211,15 @@ mod tests {
     use crate::reference::tape::Tape;
     use sequela_core::Random;
 
-    const CELLS: [Cell; 5] = [
+    const CELLS: [Cell; 8] = [
         Cell::Elman(Activation::Tanh),
         Cell::Elman(Activation::Relu),
         Cell::Lstm,
         Cell::Gru(Reset::AfterProduct),
         Cell::Gru(Reset::BeforeProduct),
+        Cell::MinGru,
+        Cell::MinLstm,
+        Cell::Lru,
     ];
     const SIZES: [usize; 7] = [4 * 3 * 2, 4 * 3 * 3, 12, 12, 4 * 2, 3, 3];
 

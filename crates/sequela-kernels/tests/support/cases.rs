@@ -5,7 +5,7 @@ use sequela_core::Random;
 use sequela_kernels::activation::Activation;
 use sequela_kernels::recurrent::{Cell, Direction, RecurrentShape, Reset};
 
-pub const CELLS: [Cell; 7] = [
+pub const CELLS: [Cell; 10] = [
     Cell::Elman(Activation::Tanh),
     Cell::Elman(Activation::Relu),
     Cell::Elman(Activation::Identity),
@@ -13,6 +13,9 @@ pub const CELLS: [Cell; 7] = [
     Cell::Lstm,
     Cell::Gru(Reset::AfterProduct),
     Cell::Gru(Reset::BeforeProduct),
+    Cell::MinGru,
+    Cell::MinLstm,
+    Cell::Lru,
 ];
 
 pub fn draw(random: &Random, from: u64, n: usize, scale: f64) -> Vec<f32> {
@@ -30,14 +33,15 @@ pub fn case(
     let random = Random::new(5, 6);
     let (b, steps) = (lengths.len(), lengths.iter().copied().max().unwrap_or(0));
     let rows = shape.gates() * hidden;
+    let [hidden_rows, columns] = cell.hidden_weights(hidden);
     let mut packed = vec![0.0; shape.packed_len()];
     let scale = 0.5 / (hidden as f64).sqrt();
     shape.pack(
         &sequela_kernels::recurrent::Weights {
             weight_ih: &draw(&random, 0, rows * inputs, 0.4),
-            weight_hh: &draw(&random, 1 << 20, rows * hidden, scale),
+            weight_hh: &draw(&random, 1 << 20, hidden_rows * columns, scale),
             bias_ih: &draw(&random, 2 << 20, rows, 0.2),
-            bias_hh: &draw(&random, 3 << 20, rows, 0.2),
+            bias_hh: &draw(&random, 3 << 20, if cell.mixes() { rows } else { 0 }, 0.2),
         },
         &mut packed,
     );

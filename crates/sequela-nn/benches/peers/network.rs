@@ -41,7 +41,8 @@ impl Shape {
     fn gates(&self) -> usize {
         match self.cell {
             CellKind::Lstm => 4,
-            CellKind::Gru => 3,
+            CellKind::Gru | CellKind::MinLstm => 3,
+            CellKind::MinGru | CellKind::Lru => 2,
             CellKind::Elman => 1,
         }
     }

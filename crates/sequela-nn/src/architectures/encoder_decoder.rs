@@ -120,8 +120,10 @@ impl EncoderDecoder {
 /// Parts of the state of a cell.
 fn state_parts(stack: &Stack) -> &'static [StatePart] {
     match stack.cell {
-        CellKind::Lstm => &[StatePart::Hidden, StatePart::Cell],
-        CellKind::Elman | CellKind::Gru => &[StatePart::Hidden],
+        CellKind::Lstm | CellKind::Lru => &[StatePart::Hidden, StatePart::Cell],
+        CellKind::Elman | CellKind::Gru | CellKind::MinGru | CellKind::MinLstm => {
+            &[StatePart::Hidden]
+        }
     }
 }
 

@@ -3,11 +3,14 @@
 use super::configuration;
 use crate::builder::Builder;
 use crate::error::Error;
-use crate::operations::{Concatenate, Dropout, DropoutKind, FinalState, Normalise, Recurrent};
+use crate::operations::{
+    Activate, Concatenate, Dropout, DropoutKind, FinalState, Linear, Normalise, Recurrent,
+};
 use crate::param::{Initial, ParamKind, ParamSpec};
 use crate::program::{Param, Value};
 use crate::words::{ActivationWord, ResetWord};
 use sequela_kernels::activation::Activation;
+use sequela_kernels::linear::Bias;
 use sequela_kernels::recurrent::{Cell, Direction, Reset, StatePart};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +25,13 @@ pub enum CellKind {
     Lstm,
     /// Cho 2014.
     Gru,
+    /// Feng 2024: a GRU whose gates see the input alone.
+    MinGru,
+    /// Feng 2024: an LSTM whose gates see the input alone.
+    MinLstm,
+    /// Orvieto 2023: a diagonal linear recurrence of complex states. Each layer of it is followed
+    /// by a dense one with ReLU, without which a stack would be linear.
+    Lru,
 }
 
 /// Which ways a layer reads.
@@ -95,6 +105,8 @@ impl Default for Stack {
 pub(super) struct Top {
     /// The recurrent nodes of the last layer, one for each direction.
     sides: Vec<Value>,
+    /// The dense layer behind a linear recurrence.
+    mix: Option<Param>,
     normalise: Option<Param>,
 }
 
@@ -117,6 +129,9 @@ impl Stack {
             CellKind::Elman => Cell::Elman(self.activation),
             CellKind::Lstm => Cell::Lstm,
             CellKind::Gru => Cell::Gru(self.reset),
+            CellKind::MinGru => Cell::MinGru,
+            CellKind::MinLstm => Cell::MinLstm,
+            CellKind::Lru => Cell::Lru,
         }
     }
 
@@ -141,7 +156,7 @@ impl Stack {
     pub(super) fn build(&self, builder: &mut Builder, name: &str, x: Value) -> Result<Top, Error> {
         self.check()?;
         let mut x = x;
-        let mut top = Top { sides: Vec::new(), normalise: None };
+        let mut top = Top { sides: Vec::new(), mix: None, normalise: None };
         for layer in 0..self.layers {
             if layer > 0 {
                 x = top.steps(builder)?;
@@ -160,16 +175,22 @@ impl Stack {
                 let param = self.layer(builder, name, inputs, layer, direction);
                 top.sides.push(builder.add(Recurrent { param }, &[x])?);
             }
+            let width = self.hidden * sides.len();
+            top.mix = (self.cell == CellKind::Lru).then(|| {
+                let (inputs, outputs, bias) = (width, width, Bias::Trained);
+                builder.param(ParamSpec {
+                    name: format!("{name}.mix_l{layer}"),
+                    kind: ParamKind::Linear { inputs, outputs, bias },
+                    initial: self.initial,
+                })
+            });
             top.normalise = match self.normalise {
                 NormaliseKind::None => None,
-                NormaliseKind::Layer => {
-                    let width = self.hidden * sides.len();
-                    Some(builder.param(ParamSpec {
-                        name: format!("{name}.norm_l{layer}"),
-                        kind: ParamKind::Normalise { width },
-                        initial: self.initial,
-                    }))
-                }
+                NormaliseKind::Layer => Some(builder.param(ParamSpec {
+                    name: format!("{name}.norm_l{layer}"),
+                    kind: ParamKind::Normalise { width },
+                    initial: self.initial,
+                })),
             };
         }
         Ok(top)
@@ -192,10 +213,14 @@ impl Top {
     }
 
     fn finish(&self, builder: &mut Builder, sides: &[Value]) -> Result<Value, Error> {
-        let value = match sides {
+        let mut value = match sides {
             [one] => *one,
             several => builder.add(Concatenate {}, several)?,
         };
+        if let Some(param) = self.mix {
+            value = builder.add(Linear { param }, &[value])?;
+            value = builder.add(Activate { kind: Activation::Relu }, &[value])?;
+        }
         match self.normalise {
             Some(param) => builder.add(Normalise { param, epsilon: 1e-5 }, &[value]),
             None => Ok(value),

@@ -5,7 +5,7 @@ use crate::operation::{
     Backward, Form, Forward, Operation, Parts, Reads, Route, Streams, Values, pass,
 };
 use crate::operations::walking::{back, forward};
-use crate::param::ParamKind;
+use crate::param::{ParamKind, cell_tensors};
 use crate::program::{Param, Rows, Value};
 use crate::reference::{Finals, ReferenceCall, Table};
 use crate::state::NodeState;
@@ -13,7 +13,7 @@ use sequela_kernels::recurrent::{self, Direction, Initial, StatePart, WeightMatr
 use sequela_kernels::reference::{CellWeights, run};
 use serde::{Deserialize, Serialize};
 
-/// An Elman, LSTM or GRU layer. Inputs: x, then the initial h and c, `(B, H)` in batch order, if
+/// A layer of one of the kernels' cells. Inputs: x, then the initial h and c, `(B, H)` in batch order, if
 /// they are not zero.
 ///
 /// Over [`Rows::Steps`] it runs along each sequence; over [`Rows::Sequences`] it takes one step
@@ -143,13 +143,9 @@ impl Operation for Recurrent {
         let Some(shape) = call.program.params()[self.param.index()].recurrent() else {
             return call.input(0).clone();
         };
-        let tensors = call.param(self.param);
-        let weights = CellWeights {
-            weight_ih: &tensors[0],
-            weight_hh: &tensors[1],
-            bias_ih: &tensors[2],
-            bias_hh: &tensors[3],
-        };
+        let tensors: Vec<&[_]> = call.param(self.param).iter().map(Vec::as_slice).collect();
+        let [weight_ih, weight_hh, bias_ih, bias_hh] = cell_tensors(shape.cell, &tensors);
+        let weights = CellWeights { weight_ih, weight_hh, bias_ih, bias_hh };
         let tape = call.tape;
         let mut finals = Finals::default();
         let mut out = Table::default();

@@ -270,6 +270,7 @@ fn shared_bias(program: &Program, tensor: &str) -> usize {
     let spec = specs.find(|spec| spec.tensors().iter().any(|t| t.name == tensor)).unwrap();
     match spec.kind {
         ParamKind::Recurrent { cell: Cell::Gru(Reset::AfterProduct), hidden, .. } => 2 * hidden,
+        ParamKind::Recurrent { cell, .. } if !cell.mixes() => 0,
         _ => spec.tensors()[3].count(),
     }
 }
