@@ -15,18 +15,25 @@ pub(super) struct Order(&'static [usize]);
 impl Order {
     pub(super) fn keras(cell: CellKind) -> Self {
         match cell {
-            CellKind::Elman => Self(&[0]),
             CellKind::Gru => Self(&[1, 0, 2]),
             CellKind::Lstm => Self(&[0, 1, 2, 3]),
+            // The others have no counterpart there, and are refused before.
+            CellKind::Elman | CellKind::MinGru | CellKind::MinLstm | CellKind::Lru => Self(&[0]),
         }
     }
 
     pub(super) fn onnx(cell: CellKind) -> Self {
         match cell {
-            CellKind::Elman => Self(&[0]),
             CellKind::Gru => Self(&[1, 0, 2]),
             CellKind::Lstm => Self(&[0, 2, 3, 1]),
+            // As above.
+            CellKind::Elman | CellKind::MinGru | CellKind::MinLstm | CellKind::Lru => Self(&[0]),
         }
+    }
+
+    /// Number of gates.
+    pub(super) fn gates(self) -> usize {
+        self.0.len()
     }
 }
 

@@ -225,11 +225,7 @@ impl Reading<'_> {
         let key = |part: &str| format!("{}{side}/{part}", layer.name);
         let kernel = values(self.file, &key("kernel"), self.name)?;
         let recurrent = values(self.file, &key("recurrent_kernel"), self.name)?;
-        let gates = match kind {
-            CellKind::Elman => 1,
-            CellKind::Gru => 3,
-            CellKind::Lstm => 4,
-        };
+        let gates = Order::keras(kind).gates();
         let (&[inputs, rows], &[hidden, rows_too]) =
             (kernel.shape.as_slice(), recurrent.shape.as_slice())
         else {

@@ -60,11 +60,7 @@ pub(super) fn layer(
         Reset::AfterProduct
     };
     let order = Order::onnx(cell);
-    let gates = match cell {
-        CellKind::Elman => 1,
-        CellKind::Gru => 3,
-        CellKind::Lstm => 4,
-    };
+    let gates = order.gates();
     let (&[directions, rows, inputs], &[other, rows_too, hidden]) =
         (weight.shape.as_slice(), recurrent.shape.as_slice())
     else {
@@ -114,9 +110,10 @@ pub(super) fn layer(
 /// f of an Elman cell; refuses what LSTM and GRU do not have.
 fn activation(node: &Node, cell: CellKind, directions: usize) -> Result<Activation, String> {
     let usual: &[&str] = match cell {
-        CellKind::Elman => &["Tanh"],
         CellKind::Gru => &["Sigmoid", "Tanh"],
         CellKind::Lstm => &["Sigmoid", "Tanh", "Tanh"],
+        // The others are no nodes of ONNX.
+        CellKind::Elman | CellKind::MinGru | CellKind::MinLstm | CellKind::Lru => &["Tanh"],
     };
     let given: Vec<&str> = match node.attribute("activations") {
         Some(AttributeValue::Texts(texts)) if !texts.is_empty() => {

@@ -133,6 +133,7 @@ fn with_cell(case: &Case, layer: &Layer) -> Run {
         CellKind::Elman => Cell::Elman(layer.activation),
         CellKind::Lstm => Cell::Lstm,
         CellKind::Gru => Cell::Gru(layer.reset),
+        other => panic!("{other:?} is no node of ONNX"),
     };
     let (inputs, hidden) = (side.inputs, layer.hidden);
     let mut builder = Builder::new();

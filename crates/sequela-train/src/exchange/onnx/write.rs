@@ -274,7 +274,7 @@ impl<'a> Network<'a> {
             // Neither does anything when nothing is trained.
             Op::Dropout(_) | Op::ScaleGradient(_) => inputs[0].to_owned(),
             Op::Recurrent(op) if over_steps && inputs.len() == 1 => {
-                self.recurrent(sheet, inputs[0], op.param.index(), index)
+                self.recurrent(sheet, inputs[0], op.param.index(), index)?
             }
             Op::FinalState(op) => {
                 let part = usize::from(op.part == StatePart::Cell);
@@ -334,14 +334,25 @@ impl<'a> Network<'a> {
         sheet.add("Add", &[&y, &bias])
     }
 
-    fn recurrent(&mut self, sheet: &mut Sheet, x: &str, param: usize, index: usize) -> String {
+    fn recurrent(
+        &mut self,
+        sheet: &mut Sheet,
+        x: &str,
+        param: usize,
+        index: usize,
+    ) -> Result<String, Error> {
         let ParamKind::Recurrent { cell, direction, hidden, .. } = self.spec(param).kind else {
-            return String::new();
+            return Err(self.refuse(index));
         };
         let (op, kind) = match cell {
             Cell::Elman(_) => ("RNN", CellKind::Elman),
             Cell::Lstm => ("LSTM", CellKind::Lstm),
             Cell::Gru(_) => ("GRU", CellKind::Gru),
+            Cell::MinGru | Cell::MinLstm | Cell::Lru => {
+                let place = Location::default().field("model.cell");
+                let hint = "export an elman, lstm or gru";
+                return Err(Error::foreign(place, "ONNX has no node for this cell", hint));
+            }
         };
         let [weight, recurrent, bias] = self.recurrent_weights(sheet, param, Order::onnx(kind));
         let at = self.states.finals[0].len();
@@ -374,7 +385,7 @@ impl<'a> Network<'a> {
                 let after = i64::from(reset == Reset::AfterProduct);
                 node = node.with("linear_before_reset", AttributeValue::Int(after));
             }
-            Cell::Lstm => {}
+            Cell::Lstm | Cell::MinGru | Cell::MinLstm | Cell::Lru => {}
         }
         let outputs = if self.states.has_cell { 3 } else { 2 };
         let mut names = sheet.add_node(node, outputs);
@@ -386,7 +397,7 @@ impl<'a> Network<'a> {
         self.finals[index][0] = Some(names[1].clone());
         // (T, 1, B, H): one direction a node.
         let y = names.swap_remove(0);
-        sheet.squeeze(&y, 1)
+        Ok(sheet.squeeze(&y, 1))
     }
 
     /// W, R and B of a layer and direction.
