@@ -18,7 +18,7 @@ pub(crate) const ROWS: usize = 16;
 pub(crate) const SUMS: usize = 4 * LANES;
 
 /// From how many rows on a tile, whose time is that of 16 rows, is worth it.
-const WORTH: usize = 3;
+const WORTH: usize = 2;
 
 /// `out = init + a0 b0 + a1 b1`. Rows of `init`, `out` and `a` are bytes apart; pair rows of `b`
 /// follow each other. The order of the fields is that in which `amx` reads them.

@@ -14,7 +14,7 @@ use sequela_kernels::recurrent::{
     self, Backward, Capacity, Forward, Initial, Keep, RecurrentShape, StatePart, WeightMatrix,
     Workspace,
 };
-use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Write, stride};
+use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Precision, Write, stride};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -146,11 +146,17 @@ pub struct Outcome {
 
 impl Case {
     pub fn run(&self, context: &mut Context) -> Outcome {
+        self.run_in(Precision::F32, context)
+    }
+
+    pub fn run_in(&self, precision: Precision, context: &mut Context) -> Outcome {
         let (shape, h) = (self.shape, self.shape.hidden);
         let layout = Layout::new(&self.lengths);
         let sequences = layout.sequences();
         let capacity = Capacity { rows: layout.rows(), sequences };
-        let mut workspace = Workspace::new(shape, capacity, Keep::Backward);
+        let workspace = Workspace::new(shape, capacity, Keep::Backward);
+        let mut workspace = workspace.with_precision(precision, context).unwrap();
+        workspace.round(&self.packed);
         let x = pack_steps(&layout, &self.x, shape.inputs);
         let states = [pack_rows(&self.h0, h), pack_rows(&self.c0, h)];
         let state = |values: &[f32], at: usize| {
