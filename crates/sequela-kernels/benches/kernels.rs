@@ -55,8 +55,9 @@ fn case(
         workspace.with_precision(precision, context).unwrap()
     };
     let (mut workspace, mut nothing) = (workspace(Keep::Backward), workspace(Keep::Nothing));
-    nothing.round(&weights);
-    workspace.round(&weights);
+    let mut version = 0;
+    nothing.round(&weights, version);
+    workspace.round(&weights, version);
     let mut y = Buffer::new(rows * stride(h));
     let mut transposed = Buffer::new(shape.transposed_len());
     let mut gradient = Buffer::new(shape.packed_len());
@@ -85,7 +86,8 @@ fn case(
             let hidden = WeightMatrix::Hidden;
             recurrent::transpose(context, shape, hidden, &weights, &mut transposed);
         } else {
-            workspace.round(&weights);
+            version += 1;
+            workspace.round(&weights, version);
         }
         let back = Backward {
             forward: call,
@@ -121,7 +123,7 @@ fn stream(context: &mut Context, precision: Precision, cell: Cell, h: usize) {
     let mut x = Buffer::new(stride(37));
     fill(&mut x, 1.0);
     let mut state = State::new(shape, 1).with_precision(precision, context).unwrap();
-    state.round(&weights);
+    state.round(&weights, 0);
     let seconds = best(0.5, || {
         for _ in 0..500 {
             recurrent::step(context, shape, Matrix::new(&x, 1, 37), &weights, &mut state).unwrap();

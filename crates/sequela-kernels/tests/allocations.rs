@@ -73,6 +73,7 @@ fn no_kernel_allocates_after_planning() {
         let onward = RecurrentShape { direction: Direction::Forward, ..shape };
         let stream = State::new(onward, sequences);
         let mut stream = stream.with_precision(precision, &context).unwrap();
+        let mut version = 0;
         let found = counted(|| {
             let forward = Forward {
                 layout: &layout,
@@ -80,8 +81,9 @@ fn no_kernel_allocates_after_planning() {
                 initial: Initial { hidden: Some(Matrix::new(&state, sequences, h)), cell: None },
                 weights: &weights,
             };
-            workspace.round(&weights);
-            stream.round(&weights);
+            version += 1;
+            workspace.round(&weights, version);
+            stream.round(&weights, version);
             let out = MatrixMut::new(&mut y, rows, h);
             recurrent::forward(&mut context, shape, forward, &mut workspace, out).unwrap();
             for matrix in [WeightMatrix::Input, WeightMatrix::Hidden] {

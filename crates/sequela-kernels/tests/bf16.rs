@@ -161,7 +161,7 @@ fn steps_are_near_those_of_f32() {
         let mut states = [Precision::F32, Precision::Bf16].map(|precision| {
             let mut state =
                 State::new(shape, sequences).with_precision(precision, &context).unwrap();
-            state.round(&case.packed);
+            state.round(&case.packed, 1);
             state
         });
         for t in 0..50 {
@@ -208,7 +208,7 @@ fn forward_only(case: &Case, context: &mut Context) -> Vec<f32> {
     let capacity = Capacity { rows, sequences: layout.sequences() };
     let workspace = Workspace::new(shape, capacity, Keep::Nothing);
     let mut workspace = workspace.with_precision(Precision::Bf16, context).unwrap();
-    workspace.round(&case.packed);
+    workspace.round(&case.packed, 1);
     assert_eq!(workspace.precision(), Precision::Bf16);
     let x = pack_steps(&layout, &case.x, shape.inputs);
     let mut y = sequela_kernels::Buffer::new(rows * sequela_kernels::stride(shape.hidden));
@@ -229,10 +229,8 @@ fn all_of_this_holds_without_tiles() {
     if !can() || std::env::var_os("SEQUELA_AMX").is_some() {
         return;
     }
-    let output = Command::new(std::env::current_exe().unwrap())
-        .env("SEQUELA_AMX", "off")
-        .output()
-        .unwrap();
+    let output =
+        Command::new(std::env::current_exe().unwrap()).env("SEQUELA_AMX", "off").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 

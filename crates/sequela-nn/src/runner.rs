@@ -10,7 +10,7 @@ use crate::plan::{Capacity, Keep, Phase, Place, Plan};
 use crate::program::{InputId, Program, Rows, Scalar, Value};
 use crate::state::{NodeState, Recurrence, states};
 use crate::transposes::Transposes;
-use sequela_kernels::{Buffer, Context, Matrix, MatrixMut};
+use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Precision};
 
 /// A program with the memory that batches within one capacity need.
 ///
@@ -73,6 +73,27 @@ impl Runner {
     /// [`Error::Limit`] or [`Error::Batch`] where the capacity does not fit.
     pub fn new(program: &Program, capacity: &Capacity, keep: &Keep) -> Result<Self, Error> {
         Self::with_recurrence(program, capacity, keep, Recurrence::WholeSequences)
+    }
+
+    /// The same runner, whose recurrent layers compute their products in this precision; all else
+    /// stays f32.
+    ///
+    /// **Determinism** none of it across processors in bf16; see [`Precision`]. Passes then take
+    /// no more threads than `context` has.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] as [`Program::check_precision`].
+    pub fn with_precision(
+        mut self,
+        precision: Precision,
+        context: &Context,
+    ) -> Result<Self, Error> {
+        self.program.check_precision(precision, context.isa())?;
+        let states = self.states.into_iter();
+        let states = states.map(|state| state.with_precision(precision, context));
+        self.states = states.collect::<Result<_, _>>()?;
+        self.progress = Progress::Nothing;
+        Ok(self)
     }
 
     pub(crate) fn with_recurrence(

@@ -5,7 +5,7 @@ use crate::plan::{Capacity, Phase, Plan, PlannedNode};
 use crate::program::{Node, Program, Rows};
 use crate::{Op, limits};
 use sequela_kernels::recurrent::{self, State, Workspace};
-use sequela_kernels::{Buffer, Matrix, stride};
+use sequela_kernels::{Buffer, Context, Matrix, Precision, stride};
 
 /// The memory of one node; most have none.
 #[derive(Debug, Default)]
@@ -16,6 +16,27 @@ pub(crate) enum NodeState {
     Batch(Box<BatchState>),
     /// A recurrent node that is stepped.
     Stream(Box<State>),
+}
+
+impl NodeState {
+    /// The same memory for another precision.
+    pub(crate) fn with_precision(
+        self,
+        precision: Precision,
+        context: &Context,
+    ) -> Result<Self, Error> {
+        Ok(match self {
+            Self::Nothing => Self::Nothing,
+            Self::Batch(state) => {
+                let BatchState { workspace, carried } = *state;
+                let workspace = workspace.with_precision(precision, context)?;
+                Self::Batch(Box::new(BatchState { workspace, carried }))
+            }
+            Self::Stream(state) => {
+                Self::Stream(Box::new(state.with_precision(precision, context)?))
+            }
+        })
+    }
 }
 
 /// The workspace of a recurrent node, and the state that truncated training carries into it.

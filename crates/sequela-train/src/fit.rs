@@ -101,14 +101,16 @@ impl<'a> Fit<'a> {
         threads: usize,
     ) -> Result<Self, Error> {
         let capacity = feed.capacity(program);
-        let runner = Runner::new(program, &capacity, &Keep::Gradients(vec![Wanted::Parameters]))?;
+        let context = Context::new(threads)?;
+        let runner = Runner::new(program, &capacity, &Keep::Gradients(vec![Wanted::Parameters]))?
+            .with_precision(train.precision, &context)?;
         let mut batch = Batch::new(program, &capacity)?;
         batch.set_mode(Mode::Train);
         let parameters = Parameters::new(program, seed)?;
         Ok(Self {
             train,
             seed,
-            context: Context::new(threads)?,
+            context,
             optimiser: Optimiser::new(train.optimiser, &parameters)?,
             gradients: Gradients::new(&parameters),
             parameters,

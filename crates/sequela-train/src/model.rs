@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sequela_core::{Limits, Location, Schema};
 use sequela_data::Cohort;
-use sequela_nn::{Parameters, Program, Tensor};
+use sequela_nn::{Parameters, Precision, Program, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -238,6 +238,7 @@ impl Model {
             encoder: &self.manifest.encoder,
             form: network::form(&self.manifest.study),
             quantiles: network::quantiles(&self.manifest.study.train.loss),
+            precision: Precision::F32,
         }
     }
 
@@ -306,6 +307,11 @@ impl Model {
         );
         let [epochs, best] = manifest.provenance.epochs;
         let _ = writeln!(text, "epochs       {epochs}, weights of epoch {best}");
+        if study.train.precision != Precision::F32 {
+            let precision = study.train.precision.name();
+            let _ =
+                writeln!(text, "precision    trained with products in {precision}, judged in f32");
+        }
         for metric in &manifest.metrics {
             let _ = writeln!(
                 text,

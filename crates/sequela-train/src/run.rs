@@ -7,6 +7,8 @@ use sequela_core::Location;
 use sequela_formats::durable;
 use sequela_formats::lock::RunLock;
 use sequela_formats::log::AppendLog;
+use sequela_kernels::Isa;
+use sequela_nn::Precision;
 
 use crate::checkpoint::{Belongs, Snapshot, restore};
 use crate::evaluation::{Evaluation, truth};
@@ -70,10 +72,11 @@ pub struct Stopped {
 /// Trains and judges the model of a study, in a new folder.
 ///
 /// **Determinism** a function of the study and the data; threads, stops and the machine make no
-/// difference to any file but `timing.jsonl`. **Cost** see the events.
+/// difference to any file but `timing.jsonl`. A study that asks for bf16 has none of this. **Cost** see the events.
 ///
 /// # Errors
-/// [`Error::Folder`] where the folder holds a run already; what loading, splitting, training and
+/// [`Error::Folder`] where the folder holds a run already; [`Error::Network`] where the precision
+/// cannot be had; what loading, splitting, training and
 /// writing give. Files written before an error stay whole.
 pub fn train(
     study: &Study,
@@ -92,6 +95,7 @@ pub fn train(
     }
     // Before anything is made: a study that cannot run leaves nothing behind.
     let prepared = Prepared::new(study, &options.limits)?;
+    check_precision(&prepared, study)?;
     durable::create_dir(folder)?;
     let _lock = RunLock::acquire(folder)?;
     durable::sweep(folder)?;
@@ -123,7 +127,15 @@ pub fn resume(
     let _lock = RunLock::acquire(folder)?;
     durable::sweep(folder)?;
     let prepared = Prepared::new(&study, &options.limits)?;
+    check_precision(&prepared, &study)?;
     Run { study: &study, folder, options, start }.go(&prepared, observer)
+}
+
+/// Refuses a precision that this machine or a layer of the network cannot compute in: a run of
+/// bf16 is neither begun nor gone on with in f32.
+fn check_precision(prepared: &Prepared, study: &Study) -> Result<(), Error> {
+    let isa = Isa::from_environment()?;
+    Ok(prepared.program.check_precision(study.train.precision, isa)?)
 }
 
 /// The study with a path that does not depend on where its file lies.
@@ -298,6 +310,7 @@ impl Run<'_> {
             encoder,
             form: Form::Flat,
             quantiles: network::quantiles(&train.loss),
+            precision: Precision::F32,
         };
         net.forecasts(&mut fit.context, &prepared.test).map(Some)
     }

@@ -1,7 +1,7 @@
 //! Forecasts while a series is being measured: a value in, forecasts out.
 
 use sequela_kernels::Context;
-use sequela_nn::{Batch, Capacity, InputId, Keep, LayoutId, Runner, Value};
+use sequela_nn::{Batch, Capacity, InputId, Keep, LayoutId, Precision, Runner, Value};
 
 use crate::Error;
 use crate::feed::Form;
@@ -47,6 +47,15 @@ impl<'a> Stream<'a> {
     /// [`Error::Network`] where the network cannot be planned, or looks ahead although its state
     /// is carried.
     pub fn new(model: &'a Model) -> Result<Self, Error> {
+        Self::in_precision(model, Precision::F32)
+    }
+
+    /// As [`Stream::new`], in this precision; in bf16 not to the bit what anything else says.
+    ///
+    /// # Errors
+    /// As [`Stream::new`], and where the precision cannot be had.
+    pub fn in_precision(model: &'a Model, precision: Precision) -> Result<Self, Error> {
+        let context = Context::new(1)?;
         let (net, program) = (model.net(), model.program());
         let encoder = net.encoder;
         let missing =
@@ -56,13 +65,15 @@ impl<'a> Stream<'a> {
         let carried =
             net.form == Form::EveryStep && model.manifest().study.train.truncate.is_some();
         let engine = if carried {
-            let stream = Box::new(sequela_nn::Stream::new(program, 1)?);
+            let stream = sequela_nn::Stream::new(program, 1)?;
+            let stream = Box::new(stream.with_precision(precision, &context)?);
             Engine::Carried { stream, row: Vec::new(), ports: (x, output) }
         } else {
             let capacity = Capacity::uniform(program, 1, encoder.length);
             let layout = program.layout("steps").ok_or_else(missing)?;
+            let runner = Runner::new(program, &capacity, &Keep::Nothing)?;
             Engine::Window {
-                runner: Box::new(Runner::new(program, &capacity, &Keep::Nothing)?),
+                runner: Box::new(runner.with_precision(precision, &context)?),
                 batch: Box::new(Batch::new(program, &capacity)?),
                 recent: Vec::new(),
                 rows: Vec::new(),
@@ -72,7 +83,7 @@ impl<'a> Stream<'a> {
         };
         Ok(Self {
             model,
-            context: Context::new(1)?,
+            context,
             series: encoder.empty(encoder.length),
             steps: 0,
             engine,

@@ -24,11 +24,8 @@ pub(crate) unsafe fn round_row(s: Dot, from: *const f32, values: usize, to: *mut
             let first = block * 2 * LANES;
             let low = s.load_some(from.add(first), values - first);
             let rest = values.saturating_sub(first + LANES);
-            let high = if rest == 0 {
-                s.zero()
-            } else {
-                s.load_some(from.add(first + LANES), rest)
-            };
+            let high =
+                if rest == 0 { s.zero() } else { s.load_some(from.add(first + LANES), rest) };
             s.store(to.add(block * BLOCK), s.round(low, high));
         }
     }

@@ -8,8 +8,8 @@ use super::cell::{BackwardRows, BlocksAt, CellTiles, RowsAt, StateGradient, Step
 use super::elman::Elman;
 use super::forward::{Forward, before, check_call, record_at, rows_of_part};
 use super::gru::Gru;
-use super::half::{ChunkRow, Half, HalfBackward, HiddenBefore, add_weights};
 use super::gru_before::{GruBefore, ResetGradient};
+use super::half::{ChunkRow, Half, HalfBackward, HiddenBefore, add_weights};
 use super::lstm::Lstm;
 use super::shape::{Cell, Direction, RecurrentShape, Reset, WeightMatrix};
 use super::weights::{WeightItems, WeightPass};

@@ -141,7 +141,8 @@ impl Finishes for Gru {
                     let (n, reset) = (s.load(gate), s.load(gate.add(LANES)));
                     let (z, n_h) = (s.load(gate.add(2 * LANES)), s.load(gate.add(3 * LANES)));
                     let carry = step.carry.p.add(block * step.carry.block + row * LANES + lane);
-                    let dh = s.add(s.load(arrived.p.add(r * arrived.row + v * S::WIDTH)), s.load(carry));
+                    let dh =
+                        s.add(s.load(arrived.p.add(r * arrived.row + v * S::WIDTH)), s.load(carry));
                     let kept = s.mul(dh, z);
                     let dn = s.sub(dh, kept);
                     let dn_x = s.fnma(s.mul(dn, n), n, dn);

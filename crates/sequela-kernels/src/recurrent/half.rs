@@ -18,7 +18,7 @@ use crate::half::multiply::{Engine, Job, ROWS, Run, SCRATCH_ROW, Scratch, Vector
 use crate::half::operands::{RoundWeights, RoundedPacking, padded_pairs, round_row};
 use crate::panel::VECTORS;
 use crate::tile::At;
-use crate::{Context, Error, LANES};
+use crate::{Context, Error, LANES, Precision};
 use std::ops::Range;
 
 /// What a layer in bf16 has beside its f32 memory.
@@ -28,8 +28,8 @@ pub(super) struct Half {
     pub(super) shape: RecurrentShape,
     /// Threads that it has rows for.
     pub(super) parts: usize,
-    /// Whether weights were rounded.
-    rounded: bool,
+    /// Version of the weights that were rounded last.
+    rounded: Option<u64>,
     weights: Buffer,
     /// Rounded rows of x and h of the step in work, by rank; 16 rows more for each thread,
     /// because tiles read 16.
@@ -46,17 +46,15 @@ impl Half {
         keep: Keep,
         context: &Context,
     ) -> Result<Self, Error> {
+        shape.check_precision(Precision::Bf16, context.isa)?;
         let bf16 = Bf16::on(context.isa)?;
-        if shape.cell == Cell::Gru(Reset::BeforeProduct) {
-            return Err(Error::Precision { reason: BEFORE_PRODUCT });
-        }
         let parts = context.threads();
         let rows = capacity.sequences.saturating_add(parts * ROWS);
         Ok(Self {
             bf16,
             shape,
             parts,
-            rounded: false,
+            rounded: None,
             weights: Buffer::new(form(&shape).length()),
             rows: Buffer::new(values(rows, row_words(&shape))),
             back: (keep == Keep::Backward).then(|| Back::new(&shape, capacity, parts)),
@@ -69,14 +67,16 @@ impl Half {
         4 * (self.weights.len() + self.rows.len()) + back
     }
 
-    /// Rounds the weights for all that comes.
-    pub(super) fn round(&mut self, packed: &[f32]) {
+    /// Rounds the weights for all that comes, unless that was done for this version of them.
+    pub(super) fn round(&mut self, packed: &[f32], version: u64) {
+        if self.rounded.replace(version) == Some(version) {
+            return;
+        }
         let form = form(&self.shape);
         self.bf16.dot.run(RoundWeights { form, packed, rounded: &mut self.weights });
         if let Some(back) = &mut self.back {
             back.round(self.bf16, &self.shape, packed);
         }
-        self.rounded = true;
     }
 
     /// The pointers of a pass back; none where nothing is kept.
@@ -102,7 +102,7 @@ impl Half {
     /// # Panics
     /// If weights were never rounded.
     pub(super) fn forward(&mut self) -> HalfForward {
-        assert!(self.rounded, "weights have to be rounded before a pass in bf16");
+        assert!(self.rounded.is_some(), "weights have to be rounded before a pass in bf16");
         HalfForward {
             bf16: self.bf16,
             form: form(&self.shape),
@@ -113,9 +113,6 @@ impl Half {
         }
     }
 }
-
-const BEFORE_PRODUCT: &str =
-    "bf16 is not there for a GRU whose reset comes before the product (gru_before)";
 
 fn form(shape: &RecurrentShape) -> RoundedPacking {
     let vectors = match shape.cell {

@@ -128,8 +128,7 @@ fn gate_words(shape: &RecurrentShape) -> usize {
 }
 
 fn forms(shape: &RecurrentShape) -> [RoundedTranspose; 2] {
-    [shape.hidden, shape.inputs]
-        .map(|outputs| RoundedTranspose { outputs, depth: depth(shape) })
+    [shape.hidden, shape.inputs].map(|outputs| RoundedTranspose { outputs, depth: depth(shape) })
 }
 
 #[derive(Clone, Copy)]
@@ -181,12 +180,7 @@ impl HalfBackward {
     }
 
     /// dx of some rows, whose gate gradients were rounded last.
-    pub(super) fn input_gradient(
-        &self,
-        out: RowsAt<*mut f32>,
-        write: Write,
-        rows: Range<usize>,
-    ) {
+    pub(super) fn input_gradient(&self, out: RowsAt<*mut f32>, write: Write, rows: Range<usize>) {
         self.bf16.dot.run(InputGradient { half: self, out, write, rows });
     }
 

@@ -74,9 +74,7 @@ impl HalfKernel for Turn<'_> {
                             HiddenBefore::Zero => None,
                         }
                     }
-                    .map(|((p, stride), row, block)| {
-                        p.wrapping_add(row * stride + block * LANES)
-                    });
+                    .map(|((p, stride), row, block)| p.wrapping_add(row * stride + block * LANES));
                 }
                 // SAFETY: rows of matrices are whole blocks of 16; the place in `columns` is
                 // inside it and this thread's.

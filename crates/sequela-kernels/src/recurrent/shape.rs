@@ -3,6 +3,7 @@
 use crate::activation::Activation;
 use crate::buffer::LANES;
 use crate::panel::{Packing, VECTORS};
+use crate::{Error, Isa, Precision};
 use std::ops::Range;
 
 /// Where a GRU applies its reset gate.
@@ -133,6 +134,19 @@ impl RecurrentShape {
         self.cell == Cell::Lstm
     }
 
+    /// Whether this layer can run in a precision.
+    ///
+    /// # Errors
+    /// [`Error::Precision`] as [`Precision::check`], and in bf16 for a GRU whose reset comes
+    /// before the product.
+    pub fn check_precision(&self, precision: Precision, isa: Isa) -> Result<(), Error> {
+        precision.check(isa)?;
+        if precision == Precision::Bf16 && self.cell == Cell::Gru(Reset::BeforeProduct) {
+            return Err(Error::Precision { reason: BEFORE_PRODUCT });
+        }
+        Ok(())
+    }
+
     pub(crate) fn packing(&self) -> Packing {
         let rows = self.inputs.saturating_add(self.hidden);
         match self.cell {
@@ -257,6 +271,9 @@ impl RecurrentShape {
         });
     }
 }
+
+const BEFORE_PRODUCT: &str =
+    "bf16 is not there for a GRU whose reset comes before the product (gru_before)";
 
 #[derive(Clone, Copy)]
 enum Part {

@@ -4,8 +4,8 @@ use super::cell::{BlocksAt, CellTiles, ForwardRows, RowsAt, StepForward, Sweep};
 use super::elman::Elman;
 use super::gru::Gru;
 use super::gru_before::{GruBefore, SecondProduct};
-use super::lstm::Lstm;
 use super::half::Half;
+use super::lstm::Lstm;
 use super::shape::{Cell, Direction, RecurrentShape, Reset};
 use super::workspace::{Capacity, Keep, record_width};
 use crate::buffer::{Buffer, LANES, Matrix, MatrixMut, stride, values};
@@ -90,13 +90,14 @@ impl State {
         Ok(self)
     }
 
-    /// Rounds the weights of all steps to come; in f32 it does nothing.
+    /// Rounds the weights of all steps to come; nothing to do in f32, or where those of this
+    /// version were rounded last.
     ///
     /// # Panics
     /// If `weights` are shorter than the packed weights of the shape.
-    pub fn round(&mut self, weights: &[f32]) {
+    pub fn round(&mut self, weights: &[f32], version: u64) {
         if let Some(half) = &mut self.half {
-            half.round(weights);
+            half.round(weights, version);
         }
     }
 

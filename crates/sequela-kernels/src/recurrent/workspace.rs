@@ -175,14 +175,14 @@ impl Workspace {
         if self.half.is_some() { Precision::Bf16 } else { Precision::F32 }
     }
 
-    /// Rounds the weights of all passes to come: to be called after weights have changed. In f32
-    /// it does nothing.
+    /// Rounds the weights of all passes to come; nothing to do in f32, or where those of this
+    /// version were rounded last.
     ///
     /// # Panics
     /// If `weights` are shorter than the packed weights of the shape.
-    pub fn round(&mut self, weights: &[f32]) {
+    pub fn round(&mut self, weights: &[f32], version: u64) {
         if let Some(half) = &mut self.half {
-            half.round(weights);
+            half.round(weights, version);
         }
     }
 

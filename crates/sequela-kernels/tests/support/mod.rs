@@ -156,7 +156,7 @@ impl Case {
         let capacity = Capacity { rows: layout.rows(), sequences };
         let workspace = Workspace::new(shape, capacity, Keep::Backward);
         let mut workspace = workspace.with_precision(precision, context).unwrap();
-        workspace.round(&self.packed);
+        workspace.round(&self.packed, 1);
         let x = pack_steps(&layout, &self.x, shape.inputs);
         let states = [pack_rows(&self.h0, h), pack_rows(&self.c0, h)];
         let state = |values: &[f32], at: usize| {

@@ -8,6 +8,7 @@ use crate::param::ParamKind;
 use crate::program::{Param, Rows, Value};
 use crate::reference::{Finals, ReferenceCall, Table};
 use crate::state::{BatchState, Carried, NodeState};
+use sequela_kernels::Precision;
 use sequela_kernels::recurrent::{self, Direction, Initial, StatePart, WeightMatrix};
 use sequela_kernels::reference::{CellWeights, run};
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,7 @@ impl Operation for Recurrent {
         match &mut call.states[call.node] {
             NodeState::Batch(state) => {
                 let BatchState { workspace, carried } = &mut **state;
+                workspace.round(weights, call.params.version());
                 let carried = carried.as_ref().filter(|c| c.sequences == layout.sequences());
                 let initial = Initial {
                     hidden: given(1).or_else(|| carried.and_then(Carried::hidden)),
@@ -89,6 +91,7 @@ impl Operation for Recurrent {
                 )?;
             }
             NodeState::Stream(state) => {
+                state.round(weights, call.params.version());
                 recurrent::step(call.context, shape, x, weights, state)?;
                 let h = state.hidden();
                 call.output.data_mut().copy_from_slice(h.data());
@@ -119,7 +122,10 @@ impl Operation for Recurrent {
             weights: call.params.packed(self.param),
         };
         let hidden = forward.recurs().then_some(WeightMatrix::Hidden);
-        let matrices = hidden.into_iter().chain(dx.as_ref().map(|_| WeightMatrix::Input));
+        let input = dx.as_ref().map(|_| WeightMatrix::Input);
+        // In bf16 the workspace has transposes of its own.
+        let in_f32 = workspace.precision() == Precision::F32;
+        let matrices = hidden.into_iter().chain(input).filter(|_| in_f32);
         let backward = recurrent::Backward {
             forward,
             y: values.get(Value(u32::try_from(call.node).unwrap_or(u32::MAX))),

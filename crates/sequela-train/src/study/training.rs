@@ -1,6 +1,6 @@
 //! The sections about training and judging.
 
-use sequela_nn::{Clip, Loss, Method};
+use sequela_nn::{Clip, Loss, Method, Precision};
 use serde::{Deserialize, Serialize};
 
 /// How the network is trained.
@@ -23,6 +23,10 @@ pub struct Train {
     /// Epochs without a better tuning loss after which training ends; without it all are run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
+    /// In what the products of recurrent layers are computed while training; see
+    /// [`Precision`]. Weights, losses and all judging stay f32.
+    #[serde(with = "PrecisionWord", skip_serializing_if = "is_f32")]
+    pub precision: Precision,
     /// Which weights the model file gets.
     pub keep: KeepWeights,
     /// How large gradients are cut.
@@ -46,6 +50,7 @@ impl Default for Train {
             rate: 1e-3,
             truncate: None,
             patience: None,
+            precision: Precision::F32,
             keep: KeepWeights::default(),
             clip: Clip::default(),
             optimiser: Method::default(),
@@ -54,6 +59,19 @@ impl Default for Train {
             checkpoint: Checkpoint::default(),
         }
     }
+}
+
+/// The words of a precision.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Precision", rename_all = "lowercase")]
+enum PrecisionWord {
+    F32,
+    Bf16,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_f32(precision: &Precision) -> bool {
+    *precision == Precision::F32
 }
 
 /// Which weights the model file gets.
