@@ -13,7 +13,7 @@ use sequela_kernels::recurrent::{
     self, Backward, Capacity, Cell, Direction, Forward, Initial, Keep, RecurrentShape, Reset,
     State, WeightMatrix, Workspace,
 };
-use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, peak, stride};
+use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Precision, peak, stride};
 use std::time::Instant;
 
 fn best(seconds: f64, mut f: impl FnMut()) -> f64 {
@@ -35,7 +35,13 @@ fn fill(values: &mut [f32], scale: f32) {
     }
 }
 
-fn case(context: &mut Context, peak: f64, name: &str, cell: Cell, [b, t, f, h]: [usize; 4]) {
+fn case(
+    context: &mut Context,
+    (peak, precision): (f64, Precision),
+    name: &str,
+    cell: Cell,
+    [b, t, f, h]: [usize; 4],
+) {
     let shape = RecurrentShape { cell, direction: Direction::Forward, inputs: f, hidden: h };
     let layout = Layout::new(&vec![t; b]);
     let rows = layout.rows();
@@ -44,8 +50,14 @@ fn case(context: &mut Context, peak: f64, name: &str, cell: Cell, [b, t, f, h]: 
     let mut weights = Buffer::new(shape.packed_len());
     fill(&mut weights, 1.0 / (h as f32).sqrt());
     let capacity = Capacity { rows, sequences: b };
-    let mut workspace = Workspace::new(shape, capacity, Keep::Backward);
-    let mut nothing = Workspace::new(shape, capacity, Keep::Nothing);
+    let workspace = |keep| {
+        let workspace = Workspace::new(shape, capacity, keep);
+        workspace.with_precision(precision, context).unwrap()
+    };
+    let (mut workspace, mut nothing) = (workspace(Keep::Backward), workspace(Keep::Nothing));
+    let mut version = 0;
+    nothing.round(&weights, version);
+    workspace.round(&weights, version);
     let mut y = Buffer::new(rows * stride(h));
     let mut transposed = Buffer::new(shape.transposed_len());
     let mut gradient = Buffer::new(shape.packed_len());
@@ -70,8 +82,13 @@ fn case(context: &mut Context, peak: f64, name: &str, cell: Cell, [b, t, f, h]: 
         for r in 0..b {
             end.row_mut(r).fill(0.01);
         }
-        let hidden = WeightMatrix::Hidden;
-        recurrent::transpose(context, shape, hidden, &weights, &mut transposed);
+        if precision == Precision::F32 {
+            let hidden = WeightMatrix::Hidden;
+            recurrent::transpose(context, shape, hidden, &weights, &mut transposed);
+        } else {
+            version += 1;
+            workspace.round(&weights, version);
+        }
         let back = Backward {
             forward: call,
             y: Matrix::new(&y, rows, h),
@@ -88,7 +105,8 @@ fn case(context: &mut Context, peak: f64, name: &str, cell: Cell, [b, t, f, h]: 
     let flops_both = all(3.0 * (t - 1.0), 2.0 * t);
     let part = |flops: f64, seconds: f64| 100.0 * flops / seconds / 1e9 / peak;
     println!(
-        "{name:28} infer {:9.3} ms {:3.0}%  forward {:9.3} ms {:3.0}%  both {:9.3} ms {:3.0}%",
+        "{name:28} {:4} infer {:9.3} ms {:3.0}%  forward {:9.3} ms {:3.0}%  both {:9.3} ms {:3.0}%",
+        precision.name(),
         infer * 1e3,
         part(flops_forward, infer),
         forward * 1e3,
@@ -98,19 +116,21 @@ fn case(context: &mut Context, peak: f64, name: &str, cell: Cell, [b, t, f, h]: 
     );
 }
 
-fn stream(context: &mut Context, cell: Cell, h: usize) {
+fn stream(context: &mut Context, precision: Precision, cell: Cell, h: usize) {
     let shape = RecurrentShape { cell, direction: Direction::Forward, inputs: 37, hidden: h };
     let mut weights = Buffer::new(shape.packed_len());
     fill(&mut weights, 1.0 / (h as f32).sqrt());
     let mut x = Buffer::new(stride(37));
     fill(&mut x, 1.0);
-    let mut state = State::new(shape, 1);
+    let mut state = State::new(shape, 1).with_precision(precision, context).unwrap();
+    state.round(&weights, 0);
     let seconds = best(0.5, || {
         for _ in 0..500 {
             recurrent::step(context, shape, Matrix::new(&x, 1, 37), &weights, &mut state).unwrap();
         }
     });
-    println!("stream H={h:4} {cell:?} {:8.3} us", seconds / 500.0 * 1e6);
+    let name = precision.name();
+    println!("stream H={h:4} {cell:?} {name} {:8.3} us", seconds / 500.0 * 1e6);
 }
 
 fn main() {
@@ -120,6 +140,8 @@ fn main() {
     let mut context = Context::new(threads).unwrap();
     let peak = peak::gflops(&mut context);
     println!("{} {threads} threads, peak {peak:.0} GFLOP/s", context.isa().name());
+    let mut precisions = vec![Precision::F32, Precision::Bf16];
+    precisions.retain(|precision| precision.check(context.isa()).is_ok());
     let gru = Cell::Gru(Reset::AfterProduct);
     for (name, cell, shape) in [
         ("S1 lstm 32,48,37,64", Cell::Lstm, [32, 48, 37, 64]),
@@ -128,13 +150,13 @@ fn main() {
         ("S4 lstm 128,200,128,512", Cell::Lstm, [128, 200, 128, 512]),
         ("G2 gru 64,128,64,256", gru, [64, 128, 64, 256]),
     ] {
-        if name.contains(&only) {
-            case(&mut context, peak, name, cell, shape);
+        for &precision in precisions.iter().filter(|_| name.contains(&only)) {
+            case(&mut context, (peak, precision), name, cell, shape);
         }
     }
     for (cell, h) in [(Cell::Lstm, 64), (Cell::Lstm, 256), (gru, 64)] {
-        if "stream".contains(&only) {
-            stream(&mut context, cell, h);
+        for &precision in precisions.iter().filter(|_| "stream".contains(&only)) {
+            stream(&mut context, precision, cell, h);
         }
     }
 }

@@ -14,6 +14,12 @@ pub enum Error {
         /// Why it cannot be had.
         reason: &'static str,
     },
+    /// Products in bf16 cannot be had.
+    #[error("{reason}; leave precision = \"f32\"")]
+    Precision {
+        /// Why.
+        reason: &'static str,
+    },
     /// A worker thread could not be started.
     #[error("worker thread {index} could not be started: {message}; ask for fewer threads")]
     Thread {
@@ -34,7 +40,7 @@ impl Error {
     /// The class of this error.
     pub fn class(&self) -> Class {
         match self {
-            Self::Isa { .. } => Class::Usage,
+            Self::Isa { .. } | Self::Precision { .. } => Class::Usage,
             Self::Thread { .. } => Class::Io,
             Self::Panicked { .. } => Class::Internal,
         }

@@ -15,6 +15,12 @@ mod elman;
 mod forward;
 mod gru;
 mod gru_before;
+#[cfg_attr(not(target_arch = "x86_64"), path = "recurrent/half_absent.rs")]
+mod half;
+#[cfg(target_arch = "x86_64")]
+mod half_back;
+#[cfg(target_arch = "x86_64")]
+mod half_weights;
 mod lru;
 mod lstm;
 mod min_gru;

@@ -14,7 +14,7 @@ use sequela_kernels::recurrent::{
     self, Backward, Capacity, Cell, Direction, Forward, Initial, Keep, RecurrentShape, Reset,
     State, WeightMatrix, Workspace,
 };
-use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Write, stride};
+use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Precision, Write, stride};
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -56,10 +56,13 @@ fn no_kernel_allocates_after_planning() {
         Cell::Gru(Reset::BeforeProduct),
         Cell::Elman(sequela_kernels::activation::Activation::Tanh),
     ];
-    for cell in cells {
+    let precisions = [Precision::F32, Precision::Bf16];
+    for (cell, precision) in cells.into_iter().flat_map(|cell| precisions.map(|p| (cell, p))) {
         let shape = RecurrentShape { cell, direction: Direction::Reverse, inputs: f, hidden: h };
         let capacity = Capacity { rows, sequences };
-        let mut workspace = Workspace::new(shape, capacity, Keep::Backward);
+        let workspace = Workspace::new(shape, capacity, Keep::Backward);
+        // Not every machine and cell can do bf16.
+        let Ok(mut workspace) = workspace.with_precision(precision, &context) else { continue };
         let x = Buffer::new(rows * stride(f));
         let weights = Buffer::new(shape.packed_len());
         let mut y = Buffer::new(rows * stride(h));
@@ -68,7 +71,9 @@ fn no_kernel_allocates_after_planning() {
         let mut gradient = Buffer::new(shape.packed_len());
         let state = Buffer::new(sequences * stride(h));
         let onward = RecurrentShape { direction: Direction::Forward, ..shape };
-        let mut stream = State::new(onward, sequences);
+        let stream = State::new(onward, sequences);
+        let mut stream = stream.with_precision(precision, &context).unwrap();
+        let mut version = 0;
         let found = counted(|| {
             let forward = Forward {
                 layout: &layout,
@@ -76,6 +81,9 @@ fn no_kernel_allocates_after_planning() {
                 initial: Initial { hidden: Some(Matrix::new(&state, sequences, h)), cell: None },
                 weights: &weights,
             };
+            version += 1;
+            workspace.round(&weights, version);
+            stream.round(&weights, version);
             let out = MatrixMut::new(&mut y, rows, h);
             recurrent::forward(&mut context, shape, forward, &mut workspace, out).unwrap();
             for matrix in [WeightMatrix::Input, WeightMatrix::Hidden] {
@@ -93,7 +101,7 @@ fn no_kernel_allocates_after_planning() {
             let x = Matrix::new(&x, sequences, f);
             recurrent::step(&mut context, onward, x, &weights, &mut stream).unwrap();
         });
-        assert_eq!(found, 0, "{cell:?}");
+        assert_eq!(found, 0, "{cell:?} {precision:?}");
     }
     let shape = LinearShape { inputs: 64, outputs: 130, bias: Bias::Trained };
     let n = shape.packed_len();

@@ -11,11 +11,11 @@
 
 mod support;
 
-use sequela_kernels::Context;
 use sequela_kernels::activation::Activation;
 use sequela_kernels::recurrent::{Cell, Direction, RecurrentShape, Reset, Weights};
 use sequela_kernels::reference::tape::{Tape, Var};
 use sequela_kernels::reference::{CellWeights, run};
+use sequela_kernels::{Context, Precision};
 use support::{Case, Dump, StateGradients, worst};
 
 const TOLERANCE: f64 = 5e-6;
@@ -67,7 +67,7 @@ fn load(name: &str) -> Dump {
 
 fn kept(case: &Case) -> StateGradients {
     let mut kept = StateGradients::default();
-    case.run_and_keep(&mut Context::new(1).unwrap(), Some(&mut kept));
+    case.run_in(Precision::F32, &mut Context::new(1).unwrap(), Some(&mut kept));
     kept
 }
 

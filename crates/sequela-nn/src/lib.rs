@@ -68,4 +68,5 @@ pub use program::{
     InputId, InputKind, InputSpec, LayoutId, Node, Param, Program, Rows, Scalar, ScalarId, Value,
 };
 pub use runner::Runner;
+pub use sequela_kernels::Precision;
 pub use stream::Stream;

@@ -9,6 +9,8 @@ use crate::loss::LossTerm;
 use crate::operation::{Form, Parts, Streams};
 use crate::param::ParamSpec;
 use crate::{Op, limits};
+use sequela_core::Location;
+use sequela_kernels::{Isa, Precision};
 use serde::{Deserialize, Serialize};
 
 /// A node's output.
@@ -273,6 +275,25 @@ impl Program {
             }
         }
         Ok(())
+    }
+
+    /// Whether all recurrent layers can run in this precision on this instruction set.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] for bf16 where the processor lacks AVX-512 BF16, where another
+    /// instruction set was chosen, or for a layer that has no form in bf16.
+    pub fn check_precision(&self, precision: Precision, isa: Isa) -> Result<(), Error> {
+        let refused = |error| match error {
+            sequela_kernels::Error::Precision { reason } => Error::Configuration {
+                location: Location::default().field("precision"),
+                what: reason.to_owned(),
+                hint: "leave precision = \"f32\"",
+            },
+            other => Error::Kernel(other),
+        };
+        precision.check(isa).map_err(refused)?;
+        let shapes = self.params().iter().filter_map(ParamSpec::recurrent);
+        shapes.map(|shape| shape.check_precision(precision, isa).map_err(refused)).collect()
     }
 
     pub(crate) fn parts(&self) -> Parts<'_> {

@@ -7,12 +7,13 @@ use crate::loss::{Evaluated, Operands};
 use crate::operation::{Backward, Forward, Opened, Values};
 use crate::parameters::{Gradients, Parameters};
 use crate::pieces::StepsInPieces;
-use crate::plan::{Capacity, Keep, Phase, Place, Plan};
+use crate::plan::{Capacity, Keep, Phase, Place, Plan, Recompute};
 use crate::program::{InputId, Program, Rows, Scalar, Value};
 use crate::state::{NodeState, Recurrence, states};
 use crate::transposes::Transposes;
+use sequela_core::Location;
 use sequela_kernels::recurrent::StatePart;
-use sequela_kernels::{Buffer, Context, Matrix, MatrixMut};
+use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Precision};
 
 /// A program with the memory that batches within one capacity need.
 ///
@@ -79,6 +80,37 @@ impl Runner {
     /// [`Error::Limit`] or [`Error::Batch`] where the capacity does not fit.
     pub fn new(program: &Program, capacity: &Capacity, keep: &Keep) -> Result<Self, Error> {
         Self::with_recurrence(program, capacity, keep, Recurrence::WholeSequences)
+    }
+
+    /// The same runner, whose recurrent layers compute their products in this precision; all else
+    /// stays f32.
+    ///
+    /// **Determinism** none of it across processors in bf16; see [`Precision`]. Passes then take
+    /// no more threads than `context` has.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] as [`Program::check_precision`].
+    pub fn with_precision(
+        mut self,
+        precision: Precision,
+        context: &Context,
+    ) -> Result<Self, Error> {
+        self.program.check_precision(precision, context.isa())?;
+        let whole = self.plan.recompute == Recompute::Nothing;
+        let states = self.plan.nodes.iter().any(|planned| planned.states);
+        if precision != Precision::F32 && (!whole || states) {
+            return Err(Error::Configuration {
+                location: Location::default().field("precision"),
+                what: "bf16 goes back through whole sequences, and keeps no gradients of states"
+                    .into(),
+                hint: "leave precision = \"f32\", or give more memory",
+            });
+        }
+        let states = self.states.into_iter();
+        let states = states.map(|state| state.with_precision(precision, context));
+        self.states = states.collect::<Result<_, _>>()?;
+        self.progress = Progress::Nothing;
+        Ok(self)
     }
 
     pub(crate) fn with_recurrence(

@@ -8,7 +8,7 @@ use crate::walk::{Bounds, Own, Walk};
 use crate::{Op, limits};
 use sequela_core::Layout;
 use sequela_kernels::recurrent::{self, Initial, RecurrentShape, State, StatePart, Workspace};
-use sequela_kernels::{Buffer, Matrix, stride};
+use sequela_kernels::{Buffer, Context, Matrix, Precision, stride};
 
 /// The memory of one node; most have none.
 #[derive(Debug, Default)]
@@ -30,6 +30,25 @@ impl NodeState {
             }
             Self::Nothing | Self::Stream(_) => 0,
         }
+    }
+
+    /// The same memory for another precision.
+    pub(crate) fn with_precision(
+        self,
+        precision: Precision,
+        context: &Context,
+    ) -> Result<Self, Error> {
+        Ok(match self {
+            Self::Nothing => Self::Nothing,
+            Self::Batch(state) => {
+                let BatchState { workspace, carried, walk } = *state;
+                let workspace = workspace.with_precision(precision, context)?;
+                Self::Batch(Box::new(BatchState { workspace, carried, walk }))
+            }
+            Self::Stream(state) => {
+                Self::Stream(Box::new(state.with_precision(precision, context)?))
+            }
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use crate::plan::{Capacity, Keep};
 use crate::program::{InputId, LayoutId, Program, Value};
 use crate::runner::Runner;
 use crate::state::{NodeState, Recurrence};
-use sequela_kernels::{Context, Matrix};
+use sequela_kernels::{Context, Matrix, Precision};
 
 /// A program that is fed one step of each of its sequences per call, and remembers.
 ///
@@ -62,6 +62,15 @@ impl Stream {
             batch.set_lengths(LayoutId(layout), &vec![1; sequences])?;
         }
         Ok(Self { runner, batch })
+    }
+
+    /// The same stream in this precision; see [`Runner::with_precision`].
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] as [`Program::check_precision`].
+    pub fn with_precision(self, precision: Precision, context: &Context) -> Result<Self, Error> {
+        let Self { runner, batch } = self;
+        Ok(Self { runner: runner.with_precision(precision, context)?, batch })
     }
 
     /// Writes the next step of sequence `b`; what is not written again stays.

@@ -32,7 +32,8 @@ pub(crate) fn forecasts(
     let horizons = encoder.horizons.len();
     let mut all = vec![0.0; examples.windows.len() * horizons];
     let capacity = Capacity::uniform(program, 1, PIECE);
-    let mut runner = Runner::new(program, &capacity, &Keep::Nothing)?;
+    let runner = Runner::new(program, &capacity, &Keep::Nothing)?;
+    let mut runner = runner.with_precision(net.precision, context)?;
     let mut batch = Batch::new(program, &capacity)?;
     let output = net.output()?;
     let missing = || Error::data("program", "it has no input x over steps", "report this as a bug");

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use sequela_eval::classify::Figure;
 use sequela_eval::table::number;
+use sequela_nn::Precision;
 
 use crate::classify::{ClassMetric, Classes};
 use crate::model::{Imported, Model};
@@ -44,6 +45,11 @@ impl Model {
         );
         let [epochs, best] = manifest.provenance.epochs;
         let _ = writeln!(text, "epochs       {epochs}, weights of epoch {best}");
+        if study.train.precision != Precision::F32 {
+            let precision = study.train.precision.name();
+            let _ =
+                writeln!(text, "precision    trained with products in {precision}, judged in f32");
+        }
         self.say_figures(&mut text);
         let _ = writeln!(text, "made by      sequela {}", manifest.provenance.sequela);
         let _ = writeln!(text, "data         sha256 {}", manifest.provenance.data);

@@ -104,19 +104,21 @@ impl<'a> Fit<'a> {
         threads: usize,
     ) -> Result<Self, Error> {
         let capacity = feed.capacity(program);
+        let context = Context::new(threads)?;
         let wanted = vec![Wanted::Parameters];
         let keep = match train.memory {
             Some(memory) => Keep::Within { bytes: memory.bytes(), wanted },
             None => Keep::Gradients(wanted),
         };
         let runner = Runner::new(program, &capacity, &keep).map_err(over_budget)?;
+        let runner = runner.with_precision(train.precision, &context)?;
         let mut batch = Batch::new(program, &capacity)?;
         batch.set_mode(Mode::Train);
         let parameters = Parameters::new(program, seed)?;
         Ok(Self {
             train,
             seed,
-            context: Context::new(threads)?,
+            context,
             optimiser: Optimiser::new(train.optimiser, &parameters)?,
             gradients: Gradients::new(&parameters),
             parameters,

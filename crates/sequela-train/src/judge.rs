@@ -1,7 +1,7 @@
 //! Losses and forecasts of a network that is not being changed.
 
 use sequela_kernels::Context;
-use sequela_nn::{Batch, Keep, Parameters, Program, Runner, Value};
+use sequela_nn::{Batch, Keep, Parameters, Precision, Program, Runner, Value};
 
 use crate::Error;
 use crate::encode::Encoder;
@@ -60,6 +60,7 @@ pub(crate) struct Net<'a> {
     pub(crate) form: Form,
     /// Outputs for each horizon, and which of them is the forecast.
     pub(crate) quantiles: (usize, usize),
+    pub(crate) precision: Precision,
 }
 
 impl Net<'_> {
@@ -72,7 +73,7 @@ impl Net<'_> {
 
     /// Forecasts for every window, `(N, K)` in the target's unit.
     ///
-    /// **Determinism** the same bits however many windows there are.
+    /// **Determinism** in f32 the same bits however many windows there are.
     pub(crate) fn forecasts(
         &self,
         context: &mut Context,
@@ -82,7 +83,8 @@ impl Net<'_> {
         let mut feed =
             WindowFeed::new(self.encoder, examples, (ports, self.form), BATCH, Order::Given);
         let capacity = feed.capacity(self.program);
-        let mut runner = Runner::new(self.program, &capacity, &Keep::Nothing)?;
+        let runner = Runner::new(self.program, &capacity, &Keep::Nothing)?;
+        let mut runner = runner.with_precision(self.precision, context)?;
         let mut batch = Batch::new(self.program, &capacity)?;
         let output = self.output()?;
         let horizons = self.encoder.horizons.len();

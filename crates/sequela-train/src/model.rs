@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sequela_core::{Channel, Limits, Location, Schema, Sequence};
 use sequela_data::Cohort;
 use sequela_formats::bounded;
-use sequela_nn::{ParamSpec, Parameters, Program, Tensor};
+use sequela_nn::{ParamSpec, Parameters, Precision, Program, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -338,6 +338,7 @@ impl Model {
             encoder: &self.manifest.encoder,
             form: network::form(&self.manifest.study),
             quantiles: network::quantiles(&self.manifest.study.train.loss),
+            precision: Precision::F32,
         }
     }
 

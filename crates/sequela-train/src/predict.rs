@@ -7,9 +7,11 @@ use sequela_data::Cohort;
 use sequela_data::heart_rate::BeatOptions;
 use sequela_formats::csv::{Cell, sniff, to_csv};
 use sequela_kernels::Context;
+use sequela_nn::Precision;
 use serde_json::json;
 
 use crate::feed::Form;
+use crate::judge::Net;
 use crate::model::Model;
 use crate::series::{Example, Examples};
 use crate::source::FileKind;
@@ -25,6 +27,8 @@ pub struct Options<'a> {
     pub stop: Option<&'a std::sync::atomic::AtomicBool>,
     /// Bounds on what is read.
     pub limits: Limits,
+    /// In what forecasts are computed; training goes by its study.
+    pub precision: Precision,
 }
 
 /// Which forecasts are made.
@@ -203,12 +207,13 @@ fn table_of(path: &Path, model: &Model, limits: &Limits) -> Result<CsvData, Erro
 
 /// Forecasts of a model.
 ///
-/// **Determinism** the same bits for a sequence alone or among others, for any number of
-/// threads, and those of the judgement at the end of training.
+/// **Determinism** in f32 the same bits for a sequence alone or among others, for any number of
+/// threads, and those of the judgement at the end of training; in bf16 none of it.
 ///
 /// # Errors
-/// [`Error::Load`] where every sequence is shorter than the window; [`Error::Data`] for one of
-/// other channels, or a model that does not forecast.
+/// [`Error::Network`] where the precision cannot be had; [`Error::Load`] where every sequence is
+/// shorter than the window; [`Error::Data`] for one of other channels, or a model that does not
+/// forecast.
 pub fn predict(
     model: &Model,
     sequences: &[Sequence],
@@ -229,7 +234,8 @@ pub fn predict(
         }
     }
     let mut context = Context::new(options.threads.max(1))?;
-    let values = forecasts(model, &cohort, &examples, &mut context)?;
+    let net = Net { precision: options.precision, ..model.net() };
+    let values = forecasts_of(&net, model, &cohort, &examples, &mut context)?;
     let count = encoder.horizons.len();
     let rows = examples.windows.iter().zip(values.chunks_exact(count)).map(|(example, values)| {
         let sequence = &sequences[example.series as usize];
@@ -258,9 +264,19 @@ pub(crate) fn forecasts(
     examples: &Examples,
     context: &mut Context,
 ) -> Result<Vec<f32>, Error> {
-    let net = model.net();
+    forecasts_of(&model.net(), model, cohort, examples, context)
+}
+
+/// As [`forecasts`], by the model's network in some precision.
+fn forecasts_of(
+    net: &Net<'_>,
+    model: &Model,
+    cohort: &Cohort,
+    examples: &Examples,
+    context: &mut Context,
+) -> Result<Vec<f32>, Error> {
     if net.form == Form::EveryStep && model.manifest().study.train.truncate.is_some() {
-        return carried::forecasts(&net, cohort, examples, context);
+        return carried::forecasts(net, cohort, examples, context);
     }
     net.forecasts(context, examples)
 }

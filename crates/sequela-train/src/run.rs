@@ -6,6 +6,7 @@ use std::time::Instant;
 use sequela_core::Location;
 use sequela_formats::durable;
 use sequela_formats::lock::RunLock;
+use sequela_kernels::Isa;
 
 use crate::checkpoint::Belongs;
 use crate::fit::{End, Fit};
@@ -64,10 +65,12 @@ pub struct Stopped {
 /// Trains and judges the model of a study, in a new folder.
 ///
 /// **Determinism** a function of the study and the data; threads, stops and the machine make no
-/// difference to any file but `timing.jsonl`. **Cost** see the events.
+/// difference to any file but `timing.jsonl`. A study that asks for bf16 has
+/// none of this. **Cost** see the events.
 ///
 /// # Errors
-/// [`Error::Folder`] where the folder holds a run already; what loading, splitting, training and
+/// [`Error::Folder`] where the folder holds a run already; [`Error::Network`] where the precision
+/// cannot be had; what loading, splitting, training and
 /// writing give. Files written before an error stay whole.
 pub fn train(
     study: &Study,
@@ -80,6 +83,7 @@ pub fn train(
     refuse_a_run(folder, &named)?;
     // Before anything is made: a study that cannot run leaves nothing behind.
     let prepared = task::prepare(study, &options.limits)?;
+    check_precision(prepared.as_ref(), study)?;
     durable::create_dir(folder)?;
     let _lock = RunLock::acquire(folder)?;
     // Another process may have made a run here since, and have ended.
@@ -113,6 +117,7 @@ pub fn resume(
     let _lock = RunLock::acquire(folder)?;
     durable::sweep(folder)?;
     let prepared = task::prepare(&study, &options.limits)?;
+    check_precision(prepared.as_ref(), &study)?;
     Run { study: &study, folder, options, start }.go(prepared.as_ref(), observer)
 }
 
@@ -126,6 +131,13 @@ fn refuse_a_run(folder: &Path, named: &Path) -> Result<(), Error> {
         what: "the folder holds a run already".into(),
         hint: "go on with it by --resume, or choose another folder".into(),
     })
+}
+
+/// Refuses a precision that this machine or a layer of the network cannot compute in: a run of
+/// bf16 is neither begun nor gone on with in f32.
+fn check_precision(data: &dyn Trainable, study: &Study) -> Result<(), Error> {
+    let isa = Isa::from_environment()?;
+    Ok(data.program().check_precision(study.train.precision, isa)?)
 }
 
 /// The study with paths that do not depend on where its file lies.

@@ -9,6 +9,7 @@ use super::elman::Elman;
 use super::forward::{Forward, before, check_call, record_at, record_blocks, rows_of_part};
 use super::gru::Gru;
 use super::gru_before::{GruBefore, ResetGradient};
+use super::half::{ChunkRow, Half, HalfBackward, HiddenBefore, add_weights};
 use super::lru::Lru;
 use super::lstm::{CellGradient, Lstm};
 use super::min_gru::MinGru;
@@ -142,6 +143,7 @@ pub fn backward_piece(
         input: std::mem::take(&mut workspace.input_steps),
         hidden: std::mem::take(&mut workspace.hidden_steps),
         start: std::mem::take(&mut workspace.start_steps),
+        half: workspace.half.as_mut().and_then(Half::take_list),
     };
     // SAFETY: each part writes, and reads of what is written, the rows of its own ranks.
     let pass = unsafe { Shared::new(Pass::new(&call, workspace, (seam, place), dx.as_mut())) };
@@ -153,6 +155,9 @@ pub fn backward_piece(
     workspace.input_steps = steps.input;
     workspace.hidden_steps = steps.hidden;
     workspace.start_steps = steps.start;
+    if let (Some(half), Some(list)) = (&mut workspace.half, steps.half) {
+        half.put_list(list);
+    }
     result?;
     if place.is_preceded() {
         seam.keep(layout, &shape, &workspace.record);
@@ -181,7 +186,8 @@ fn check(
     if let Some((dx, _)) = dx {
         assert_eq!((dx.rows(), dx.width()), (layout.rows(), shape.inputs), "dx");
     }
-    assert!(call.transposed.len() >= shape.transposed_len(), "transposed weights");
+    let transposed = workspace.half.is_some() || call.transposed.len() >= shape.transposed_len();
+    assert!(transposed, "transposed weights");
     assert!(gradient.is_empty() || gradient.len() >= shape.packed_len(), "gradient");
 }
 
@@ -190,6 +196,8 @@ struct Steps {
     input: Vec<OuterStep>,
     hidden: Vec<OuterStep>,
     start: Vec<OuterStep>,
+    /// Rows one by one, where products are in bf16.
+    half: Option<Vec<ChunkRow>>,
 }
 
 fn walk(
@@ -201,7 +209,8 @@ fn walk(
 ) -> Result<(), Error> {
     let shape = pass.get().shape;
     let each = shape.gates() * shape.hidden * (shape.inputs + shape.hidden);
-    let parts = context.parts_for(layout.rows() * each).min(layout.sequences().max(1));
+    let most = pass.get().most.min(layout.sequences()).max(1);
+    let parts = context.parts_for(layout.rows() * each).min(most);
     let isa = context.isa;
     let mut done = 0;
     while done < layout.steps() {
@@ -209,6 +218,7 @@ fn walk(
         steps.input.clear();
         steps.hidden.clear();
         steps.start.clear();
+        steps.half.iter_mut().for_each(Vec::clear);
         while done < layout.steps() && rows < CHUNK_ROWS {
             let t = step_back(layout, shape.direction, done);
             rows += layout.active(t);
@@ -222,11 +232,16 @@ fn walk(
                 let t = step_back(layout, shape.direction, step);
                 // SAFETY: the pointers come from the borrows of `backward`, which checked their
                 // extents; parts own disjoint rows.
-                unsafe { pass.get().step_rows(isa, layout, t, &rows) }
+                unsafe { pass.get().of_part(part).step_rows(isa, layout, t, &rows) }
             }
         })?;
         let Some(weights) = weights else { continue };
         let steps: &Steps = steps;
+        if let (Some(half), Some(list)) = (&pass.get().half, &steps.half) {
+            // SAFETY: `backward` checked all extents; a chunk has no more rows than planned.
+            unsafe { add_weights(context, half, weights.get(), list, rows * each)? }
+            continue;
+        }
         let lists = [&steps.input[..], &steps.hidden[..], &steps.start[..]];
         let items = weights.get().items();
         let parts = context.parts_for(rows * each).min(items.max(1));
@@ -281,6 +296,21 @@ fn list_step(layout: &Layout, shape: &RecurrentShape, t: usize, given: bool, ste
         going = rows;
         steps.hidden.push(OuterStep { left: layout.offset(before), gradient, block, rows });
     }
+    if let Some(list) = &mut steps.half {
+        let before = before(layout, shape.direction, t);
+        list.extend((0..active).map(|rank| ChunkRow {
+            x: layout.offset(t) + rank,
+            before: match before {
+                Some((before, rows)) if rank < rows => {
+                    HiddenBefore::Output(layout.offset(before) + rank)
+                }
+                _ if given => HiddenBefore::Initial(rank),
+                _ => HiddenBefore::Zero,
+            },
+            gradient: gradient + rank * row,
+            block,
+        }));
+    }
     if given && going < active {
         let gradient = gradient + going * row;
         steps.start.push(OuterStep { left: going, gradient, block, rows: active - going });
@@ -288,6 +318,7 @@ fn list_step(layout: &Layout, shape: &RecurrentShape, t: usize, given: bool, ste
 }
 
 /// The pointers of one backward pass.
+#[derive(Clone, Copy)]
 struct Pass<'a> {
     shape: RecurrentShape,
     given: bool,
@@ -310,9 +341,17 @@ struct Pass<'a> {
     /// The whole gradients of h and c; null where nobody asked.
     totals: [*mut f32; 2],
     dx: Option<(*mut f32, Write)>,
+    half: Option<HalfBackward>,
+    /// The most threads that walk.
+    most: usize,
 }
 
 impl<'a> Pass<'a> {
+    /// The same for one part of the ranks.
+    fn of_part(self, part: usize) -> Self {
+        Self { half: self.half.map(|half| half.of_part(part)), ..self }
+    }
+
     fn new(
         call: &Backward<'a>,
         workspace: &mut Workspace,
@@ -341,6 +380,8 @@ impl<'a> Pass<'a> {
                 if total.is_empty() { std::ptr::null_mut() } else { total.as_mut_ptr() }
             }),
             dx: dx.map(|(dx, write)| (dx.data_mut().as_mut_ptr(), *write)),
+            most: workspace.half.as_ref().map_or(usize::MAX, |half| half.parts),
+            half: workspace.half.as_mut().and_then(Half::backward),
         }
     }
 
@@ -385,6 +426,10 @@ impl<'a> Pass<'a> {
         rows: Range<usize>,
         before: Option<usize>,
     ) {
+        if let Some(half) = &self.half {
+            // SAFETY: as the caller vouches.
+            return unsafe { self.half_sweep(half, step, rows, before) };
+        }
         match self.shape.cell {
             Cell::Elman(activation) => self.tiles(isa, Elman(activation), step, rows, before),
             Cell::Lstm => self.tiles(isa, Lstm, step, rows, before),
@@ -393,6 +438,26 @@ impl<'a> Pass<'a> {
             Cell::MinGru => self.tiles(isa, MinGru, step, rows, before),
             Cell::MinLstm => self.tiles(isa, MinLstm, step, rows, before),
             Cell::Lru => self.tiles(isa, Lru, step, rows, before),
+        }
+    }
+
+    /// # Safety
+    /// As [`Pass::sweep`].
+    unsafe fn half_sweep(
+        &self,
+        half: &HalfBackward,
+        step: &StepBackward,
+        rows: Range<usize>,
+        before: Option<usize>,
+    ) {
+        let out = (self.starts && before.is_none())
+            .then(|| RowsAt { p: self.starting, row: stride(self.shape.hidden) });
+        match self.shape.cell {
+            Cell::Elman(activation) => half.run(Elman(activation), step, rows, out),
+            Cell::Lstm => half.run(Lstm, step, rows, out),
+            Cell::Gru(Reset::AfterProduct) => half.run(Gru, step, rows, out),
+            // Refused when the memory was made.
+            Cell::Gru(Reset::BeforeProduct) | Cell::MinGru | Cell::MinLstm | Cell::Lru => {}
         }
     }
 
@@ -499,6 +564,12 @@ impl<'a> Pass<'a> {
         let shape = &self.shape;
         let packing = shape.packing();
         let row = stride(shape.inputs);
+        if let Some(half) = &self.half {
+            // SAFETY: the offset of a step of the layout lies inside dx.
+            let p = unsafe { dx.add(layout.offset(t) * row) };
+            half.input_gradient(RowsAt { p, row }, write, rows);
+            return;
+        }
         // SAFETY: as the caller vouches.
         unsafe {
             let record = record_at(shape, self.record, layout, t);

@@ -1,5 +1,6 @@
 //! What a cell is to the drivers: how one tile goes forward and back.
 
+use super::half::HalfForward;
 use crate::buffer::LANES;
 use crate::panel::{Packing, Transposed, VECTORS};
 use crate::simd::{Kernel, Simd};
@@ -77,9 +78,16 @@ pub(super) struct StepForward {
     pub(super) record: BlocksAt<*mut f32>,
     /// r h of a GRU whose reset comes before the product.
     pub(super) reset: RowsAt<*mut f32>,
+    /// What computes the products in bf16.
+    pub(super) half: Option<HalfForward>,
 }
 
 impl StepForward {
+    /// The same for one part of the rows.
+    pub(super) fn of_part(self, part: usize) -> Self {
+        Self { half: self.half.map(|half| half.of_part(part)), ..self }
+    }
+
     /// Keeps vectors of a unit for the way back, if there is one.
     ///
     /// # Safety
@@ -188,6 +196,29 @@ pub(super) trait CellTiles: Copy + Sync {
         s: S,
         step: &StepBackward,
         at: At,
+    );
+}
+
+/// What a cell does with sums that another precision computed. Rows of four vectors lie at the
+/// pointers, in whole vectors of 16.
+pub(super) trait Finishes: CellTiles {
+    /// Applies the gates to `rows` rows of sums, which are overwritten.
+    ///
+    /// # Safety
+    /// As [`CellTiles::forward`]; `rows` rows of four vectors must lie at `z`.
+    unsafe fn gates<S: Simd>(self, s: S, step: &StepForward, at: At, rows: usize, z: *mut f32);
+
+    /// Writes the gate gradients of `tile` (rows, and blocks of units), given the gradient of h.
+    ///
+    /// # Safety
+    /// As [`CellTiles::forward`]; the rows must lie at `arrived`.
+    unsafe fn gate_gradients<S: Simd>(
+        self,
+        s: S,
+        step: &StepBackward,
+        at: At,
+        tile: (usize, usize),
+        arrived: RowsAt<*const f32>,
     );
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Record of a step: a plain matrix of dz_t, written on the way back only.
 
-use super::cell::{BlocksAt, CellTiles, StepBackward, StepForward};
+use super::cell::{BlocksAt, CellTiles, Finishes, RowsAt, StepBackward, StepForward};
 use crate::activation::{Activation, derivative, of};
 use crate::buffer::LANES;
 use crate::panel::VECTORS;
@@ -108,6 +108,47 @@ impl CellTiles for Elman {
                     let dz = flush(s, derivative(s, self.0, h, sums[r][v]));
                     let record = &step.record;
                     s.store(record.p.add(block * record.block + row * record.row + lane), dz);
+                }
+            }
+        }
+    }
+}
+
+impl Finishes for Elman {
+    #[inline(always)]
+    unsafe fn gates<S: Simd>(self, s: S, step: &StepForward, at: At, rows: usize, z: *mut f32) {
+        for r in 0..rows {
+            for v in 0..step.packing.row_vectors(at.panel) {
+                let column = (at.panel * VECTORS + v) * LANES;
+                // SAFETY: the caller vouches for the tile and the sums.
+                unsafe {
+                    let sum = s.load(z.add((r * VECTORS + v) * LANES));
+                    let h = flush(s, of(s, self.0, sum));
+                    s.store(step.hidden.p.add((at.row + r) * step.hidden.row + column), h);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn gate_gradients<S: Simd>(
+        self,
+        s: S,
+        step: &StepBackward,
+        at: At,
+        (rows, vectors): (usize, usize),
+        arrived: RowsAt<*const f32>,
+    ) {
+        for r in 0..rows {
+            for v in 0..vectors {
+                let (row, block) = (at.row + r, at.panel * VECTORS + v);
+                // SAFETY: the caller vouches for the tile and the gradients.
+                unsafe {
+                    let h = s.load(step.hidden.p.add(row * step.hidden.row + block * LANES));
+                    let dh = s.load(arrived.p.add(r * arrived.row + v * LANES));
+                    let dz = flush(s, derivative(s, self.0, h, dh));
+                    let record = &step.record;
+                    s.store(record.p.add(block * record.block + row * record.row), dz);
                 }
             }
         }

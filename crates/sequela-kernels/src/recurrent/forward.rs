@@ -1,6 +1,7 @@
 //! The way forward: all steps of a batch.
 
 use super::cell::{BlocksAt, RowsAt, StepForward, Sweep};
+use super::half::{Half, HalfForward};
 use super::shape::{Cell, Direction, RecurrentShape, Reset};
 use super::stream;
 use super::workspace::{Keep, Walked, Workspace, gather_blocks, gather_rows, record_width};
@@ -78,14 +79,15 @@ pub fn forward(
     }
     let pass = Pass::new(shape, &call, workspace, y.data_mut());
     let work = layout.rows() * shape.gates() * h * (shape.inputs + h);
-    let parts = context.parts_for(work).min(order.len().max(1));
+    let most = workspace.half.as_ref().map_or(order.len(), |half| order.len().min(half.parts));
+    let parts = context.parts_for(work).min(most.max(1));
     // SAFETY: each part writes, and reads of what is written, the rows of its own ranks.
     let (isa, pass) = (context.isa, unsafe { Shared::new(pass) });
     context.run_parts(parts, &|part| {
         let rows = rows_of_part(layout, part, parts);
         // SAFETY: the pointers come from the borrows of this function, which checked their
         // extents; parts own disjoint rows.
-        unsafe { pass.get().run(isa, layout, rows) }
+        unsafe { pass.get().of_part(part).run(isa, layout, rows) }
     })?;
     keep_final_states(layout, shape, workspace, y.view());
     if workspace.keep == Keep::Backward {
@@ -152,9 +154,15 @@ pub(super) struct Pass {
     cells: *mut f32,
     initial_hidden: *const f32,
     initial_cell: *const f32,
+    half: Option<HalfForward>,
 }
 
 impl Pass {
+    /// The same for one part of the ranks.
+    fn of_part(self, part: usize) -> Self {
+        Self { half: self.half.map(|half| half.of_part(part)), ..self }
+    }
+
     fn new(
         shape: RecurrentShape,
         call: &Forward<'_>,
@@ -175,6 +183,7 @@ impl Pass {
             cells: workspace.cells.as_mut_ptr(),
             initial_hidden: workspace.initial_hidden.as_ptr(),
             initial_cell: workspace.initial_cell.as_ptr(),
+            half: workspace.half.as_mut().map(Half::forward),
         }
     }
 
@@ -260,6 +269,7 @@ impl Pass {
                     },
                     row: hidden,
                 },
+                half: self.half,
             }
         }
     }

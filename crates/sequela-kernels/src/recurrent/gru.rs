@@ -4,7 +4,7 @@
 //! h_t = n + z (h_{t-1} - n). Four sums for each unit, (n_x, r, z, n_h): x feeds the first three,
 //! h the last three. Record of a unit: (n, r, z, n_h), then (dn_x, dz_r, dz_z, dn_h).
 
-use super::cell::{BlocksAt, CellTiles, StepBackward, StepForward};
+use super::cell::{BlocksAt, CellTiles, Finishes, RowsAt, StepBackward, StepForward};
 use crate::activation::{divide_pair, sigmoid_denominator, tanh};
 use crate::buffer::LANES;
 use crate::panel::VECTORS;
@@ -39,25 +39,7 @@ impl CellTiles for Gru {
             }
             let mut scratch = Scratch::new();
             let z = spill(s, &sums, &mut scratch);
-            let one = s.splat(1.0);
-            for r in 0..MR {
-                let row = at.row + r;
-                let z = z.add(4 * r * S::WIDTH);
-                let sum = |v: usize| s.load(z.add(v * S::WIDTH));
-                let (reset, update) = divide_pair(
-                    s,
-                    (one, sigmoid_denominator(s, sum(1))),
-                    (one, sigmoid_denominator(s, sum(2))),
-                );
-                let n_h = sum(3);
-                let n = tanh(s, s.fma(reset, n_h, sum(0)));
-                let column = at.panel * LANES + lane;
-                let before = &step.hidden_before;
-                let before = s.load(before.p.add(row * before.row + column));
-                let h = flush(s, s.fma(update, s.sub(before, n), n));
-                s.store(step.hidden.p.add(row * step.hidden.row + column), h);
-                step.keep(s, At { row, ..at }, [n, reset, update, n_h]);
-            }
+            self.gates(s, step, at, MR, z);
         }
     }
 
@@ -95,7 +77,6 @@ impl CellTiles for Gru {
         step: &StepBackward,
         at: At,
     ) {
-        let lane = at.part * S::WIDTH;
         // SAFETY: as in `forward`.
         unsafe {
             let mut sums: Sums<S, MR, NV> = step.arriving(s, at);
@@ -104,17 +85,64 @@ impl CellTiles for Gru {
             }
             let mut scratch = Scratch::new();
             let arrived = spill(s, &sums, &mut scratch);
+            let arrived = RowsAt { p: arrived.cast_const(), row: NV * S::WIDTH };
+            self.gate_gradients(s, step, at, (MR, NV), arrived);
+        }
+    }
+}
+
+impl Finishes for Gru {
+    #[inline(always)]
+    unsafe fn gates<S: Simd>(self, s: S, step: &StepForward, at: At, rows: usize, z: *mut f32) {
+        let lane = at.part * S::WIDTH;
+        // SAFETY: the caller vouches for the tile and the sums.
+        unsafe {
             let one = s.splat(1.0);
-            for v in 0..NV {
+            for r in 0..rows {
+                let row = at.row + r;
+                let z = z.add(4 * r * S::WIDTH);
+                let sum = |v: usize| s.load(z.add(v * S::WIDTH));
+                let (reset, update) = divide_pair(
+                    s,
+                    (one, sigmoid_denominator(s, sum(1))),
+                    (one, sigmoid_denominator(s, sum(2))),
+                );
+                let n_h = sum(3);
+                let n = tanh(s, s.fma(reset, n_h, sum(0)));
+                let column = at.panel * LANES + lane;
+                let before = &step.hidden_before;
+                let before = s.load(before.p.add(row * before.row + column));
+                let h = flush(s, s.fma(update, s.sub(before, n), n));
+                s.store(step.hidden.p.add(row * step.hidden.row + column), h);
+                step.keep(s, At { row, ..at }, [n, reset, update, n_h]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn gate_gradients<S: Simd>(
+        self,
+        s: S,
+        step: &StepBackward,
+        at: At,
+        (rows, vectors): (usize, usize),
+        arrived: RowsAt<*const f32>,
+    ) {
+        let lane = at.part * S::WIDTH;
+        // SAFETY: the caller vouches for the tile and the gradients.
+        unsafe {
+            let one = s.splat(1.0);
+            for v in 0..vectors {
                 let block = at.panel * VECTORS + v;
-                for r in 0..MR {
+                for r in 0..rows {
                     let row = at.row + r;
                     let record = &step.record;
                     let gate = record.p.add(block * record.block + row * record.row + lane);
                     let (n, reset) = (s.load(gate), s.load(gate.add(LANES)));
                     let (z, n_h) = (s.load(gate.add(2 * LANES)), s.load(gate.add(3 * LANES)));
                     let carry = step.carry.p.add(block * step.carry.block + row * LANES + lane);
-                    let dh = s.add(s.load(arrived.add((r * NV + v) * S::WIDTH)), s.load(carry));
+                    let dh =
+                        s.add(s.load(arrived.p.add(r * arrived.row + v * S::WIDTH)), s.load(carry));
                     let kept = s.mul(dh, z);
                     let dn = s.sub(dh, kept);
                     let dn_x = s.fnma(s.mul(dn, n), n, dn);

@@ -3,7 +3,7 @@
 //! i = s(z_i), f = s(z_f), g = tanh(z_g), o = s(z_o) with z = b + W x_t + U h_{t-1};
 //! c_t = f c_{t-1} + i g, h_t = o tanh(c_t). Record of a unit: (i, f, g, o), then (dz_i, ...).
 
-use super::cell::{BlocksAt, CellTiles, RowsAt, StepBackward, StepForward};
+use super::cell::{BlocksAt, CellTiles, Finishes, RowsAt, StepBackward, StepForward};
 use crate::activation::{divide_pair, sigmoid_denominator, tanh, tanh_fraction};
 use crate::buffer::LANES;
 use crate::panel::VECTORS;
@@ -39,37 +39,7 @@ impl CellTiles for Lstm {
             }
             let mut scratch = Scratch::new();
             let z = spill(s, &sums, &mut scratch);
-            // In two passes over the rows: the gates of a row do not wait for one another, the
-            // chain from c to h does; apart, both keep the processor's window full.
-            let one = s.splat(1.0);
-            for r in 0..MR {
-                let z = z.add(4 * r * S::WIDTH);
-                let gate = |v: usize| s.load(z.add(v * S::WIDTH));
-                let (i, f) = divide_pair(
-                    s,
-                    (one, sigmoid_denominator(s, gate(0))),
-                    (one, sigmoid_denominator(s, gate(1))),
-                );
-                let (g, o) = divide_pair(
-                    s,
-                    tanh_fraction(s, gate(2)),
-                    (one, sigmoid_denominator(s, gate(3))),
-                );
-                let before = &step.cell_before;
-                let before =
-                    s.load(before.p.add(at.panel * before.block + (at.row + r) * LANES + lane));
-                s.store(z, flush(s, s.fma(f, before, s.mul(i, g))));
-                s.store(z.add(S::WIDTH), o);
-                step.keep(s, At { row: at.row + r, ..at }, [i, f, g, o]);
-            }
-            for r in 0..MR {
-                let row = at.row + r;
-                let z = z.add(4 * r * S::WIDTH);
-                let (c, o) = (s.load(z), s.load(z.add(S::WIDTH)));
-                s.store(step.cell.p.add(at.panel * step.cell.block + row * LANES + lane), c);
-                let h = flush(s, s.mul(o, tanh(s, c)));
-                s.store(step.hidden.p.add(row * step.hidden.row + at.panel * LANES + lane), h);
-            }
+            self.gates(s, step, at, MR, z);
         }
     }
 
@@ -107,7 +77,6 @@ impl CellTiles for Lstm {
         step: &StepBackward,
         at: At,
     ) {
-        let lane = at.part * S::WIDTH;
         // SAFETY: as in `forward`.
         unsafe {
             let mut sums: Sums<S, MR, NV> = step.arriving(s, at);
@@ -116,16 +85,74 @@ impl CellTiles for Lstm {
             }
             let mut scratch = Scratch::new();
             let arrived = spill(s, &sums, &mut scratch);
+            let arrived = RowsAt { p: arrived.cast_const(), row: NV * S::WIDTH };
+            self.gate_gradients(s, step, at, (MR, NV), arrived);
+        }
+    }
+}
+
+impl Finishes for Lstm {
+    #[inline(always)]
+    unsafe fn gates<S: Simd>(self, s: S, step: &StepForward, at: At, rows: usize, z: *mut f32) {
+        let lane = at.part * S::WIDTH;
+        // SAFETY: the caller vouches for the tile and the sums.
+        unsafe {
+            // In two passes over the rows: the gates of a row do not wait for one another, the
+            // chain from c to h does; apart, both keep the processor's window full.
             let one = s.splat(1.0);
-            for v in 0..NV {
+            for r in 0..rows {
+                let z = z.add(4 * r * S::WIDTH);
+                let gate = |v: usize| s.load(z.add(v * S::WIDTH));
+                let (i, f) = divide_pair(
+                    s,
+                    (one, sigmoid_denominator(s, gate(0))),
+                    (one, sigmoid_denominator(s, gate(1))),
+                );
+                let (g, o) = divide_pair(
+                    s,
+                    tanh_fraction(s, gate(2)),
+                    (one, sigmoid_denominator(s, gate(3))),
+                );
+                let before = &step.cell_before;
+                let before =
+                    s.load(before.p.add(at.panel * before.block + (at.row + r) * LANES + lane));
+                s.store(z, flush(s, s.fma(f, before, s.mul(i, g))));
+                s.store(z.add(S::WIDTH), o);
+                step.keep(s, At { row: at.row + r, ..at }, [i, f, g, o]);
+            }
+            for r in 0..rows {
+                let row = at.row + r;
+                let z = z.add(4 * r * S::WIDTH);
+                let (c, o) = (s.load(z), s.load(z.add(S::WIDTH)));
+                s.store(step.cell.p.add(at.panel * step.cell.block + row * LANES + lane), c);
+                let h = flush(s, s.mul(o, tanh(s, c)));
+                s.store(step.hidden.p.add(row * step.hidden.row + at.panel * LANES + lane), h);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn gate_gradients<S: Simd>(
+        self,
+        s: S,
+        step: &StepBackward,
+        at: At,
+        (rows, vectors): (usize, usize),
+        arrived: RowsAt<*const f32>,
+    ) {
+        let lane = at.part * S::WIDTH;
+        // SAFETY: the caller vouches for the tile and the gradients.
+        unsafe {
+            let one = s.splat(1.0);
+            for v in 0..vectors {
                 let block = at.panel * VECTORS + v;
-                for r in 0..MR {
+                for r in 0..rows {
                     let row = at.row + r;
                     let record = &step.record;
                     let gate = record.p.add(block * record.block + row * record.row + lane);
                     let (i, f) = (s.load(gate), s.load(gate.add(LANES)));
                     let (g, o) = (s.load(gate.add(2 * LANES)), s.load(gate.add(3 * LANES)));
-                    let dh = s.load(arrived.add((r * NV + v) * S::WIDTH));
+                    let dh = s.load(arrived.p.add(r * arrived.row + v * S::WIDTH));
                     let c = s.load(step.cell.p.add(block * step.cell.block + row * LANES + lane));
                     // Computed again: cheaper than reading it from memory.
                     let tanh_c = tanh(s, c);

@@ -3,6 +3,7 @@
 use crate::activation::Activation;
 use crate::buffer::LANES;
 use crate::panel::{Packing, VECTORS};
+use crate::{Error, Isa, Precision};
 use std::ops::Range;
 
 /// Where a GRU applies its reset gate.
@@ -168,6 +169,23 @@ impl RecurrentShape {
         self.cell.has_cell_state()
     }
 
+    /// Whether this layer can run in a precision.
+    ///
+    /// # Errors
+    /// [`Error::Precision`] as [`Precision::check`], and in bf16 for a cell that has no
+    /// form in it.
+    pub fn check_precision(&self, precision: Precision, isa: Isa) -> Result<(), Error> {
+        precision.check(isa)?;
+        let has_form = match self.cell {
+            Cell::Elman(_) | Cell::Lstm | Cell::Gru(Reset::AfterProduct) => true,
+            Cell::Gru(Reset::BeforeProduct) | Cell::MinGru | Cell::MinLstm | Cell::Lru => false,
+        };
+        if precision == Precision::Bf16 && !has_form {
+            return Err(Error::Precision { reason: NO_FORM });
+        }
+        Ok(())
+    }
+
     pub(crate) fn packing(&self) -> Packing {
         let rows = self.inputs.saturating_add(self.hidden);
         match self.cell {
@@ -323,6 +341,9 @@ impl RecurrentShape {
         });
     }
 }
+
+const NO_FORM: &str =
+    "bf16 is there for Elman, LSTM and a GRU whose reset comes after the product only";
 
 #[derive(Clone, Copy)]
 enum Part {

@@ -4,16 +4,17 @@ use super::cell::{BlocksAt, CellTiles, ForwardRows, RowsAt, StepForward, Sweep};
 use super::elman::Elman;
 use super::gru::Gru;
 use super::gru_before::{GruBefore, SecondProduct};
+use super::half::Half;
 use super::lru::Lru;
 use super::lstm::Lstm;
 use super::min_gru::MinGru;
 use super::min_lstm::MinLstm;
 use super::shape::{Cell, Direction, RecurrentShape, Reset};
-use super::workspace::record_width;
+use super::workspace::{Capacity, Keep, record_width};
 use crate::buffer::{Buffer, LANES, Matrix, MatrixMut, stride, values};
 use crate::context::{Shared, share};
 use crate::tile::Left;
-use crate::{Context, Error, Isa};
+use crate::{Context, Error, Isa, Precision};
 use std::ops::Range;
 
 /// The state of a layer between two steps, for B sequences.
@@ -49,6 +50,7 @@ pub struct State {
     record: Buffer,
     reset: Buffer,
     sweep: Sweep,
+    half: Option<Half>,
 }
 
 impl State {
@@ -68,6 +70,37 @@ impl State {
             record: Buffer::new(values(before, record_width(&shape))),
             reset: Buffer::new(values(before, stride(shape.hidden))),
             sweep: Sweep::Up,
+            half: None,
+        }
+    }
+
+    /// The same state, for steps in this precision; see [`Precision`].
+    ///
+    /// In bf16 weights have to be [rounded](State::round) before the first step.
+    ///
+    /// # Errors
+    /// [`Error::Precision`] where the processor or the cell cannot.
+    pub fn with_precision(
+        mut self,
+        precision: Precision,
+        context: &Context,
+    ) -> Result<Self, Error> {
+        let capacity = Capacity { rows: self.sequences, sequences: self.sequences };
+        self.half = match precision {
+            Precision::F32 => None,
+            Precision::Bf16 => Some(Half::new(self.shape, capacity, Keep::Nothing, context)?),
+        };
+        Ok(self)
+    }
+
+    /// Rounds the weights of all steps to come; nothing to do in f32, or where those of this
+    /// version were rounded last.
+    ///
+    /// # Panics
+    /// If `weights` are shorter than the packed weights of the shape.
+    pub fn round(&mut self, weights: &[f32], version: u64) {
+        if let Some(half) = &mut self.half {
+            half.round(weights, version);
         }
     }
 
@@ -130,7 +163,8 @@ impl State {
 
 /// Takes one step of every sequence; the new h is [`State::hidden`].
 ///
-/// The bits are those of [`super::forward`] over the same steps. **Shapes** x `(B, F)`. **Cost**
+/// In f32 the bits are those of [`super::forward`] over the same steps; in bf16 `weights` are not
+/// read, those that were [rounded](State::round) last are. **Shapes** x `(B, F)`. **Cost**
 /// B G H (F + H) multiplications; no allocation.
 ///
 /// # Errors
@@ -152,7 +186,8 @@ pub fn step(
     let rows = state.sequences;
     let step = step_of(&shape, x, weights, state);
     let work = rows * shape.gates() * shape.hidden * (shape.inputs + shape.hidden);
-    let parts = context.parts_for(work).min(rows.max(1));
+    let most = state.half.as_ref().map_or(rows, |half| rows.min(half.parts));
+    let parts = context.parts_for(work).min(most.max(1));
     let isa = context.isa;
     if parts == 1 {
         run(isa, &shape, &step, 0..rows);
@@ -160,7 +195,7 @@ pub fn step(
         // SAFETY: each part writes its own rows, and reads the state before the step.
         let step = unsafe { Shared::new(step) };
         context.run_parts(parts, &|part| {
-            run(isa, &shape, step.get(), share(rows, part, parts));
+            run(isa, &shape, &step.get().of_part(part), share(rows, part, parts));
         })?;
     }
     state.hidden.swap(0, 1);
@@ -195,6 +230,7 @@ fn step_of(
             BlocksAt { p: std::ptr::null_mut(), block: 0, row: 0 }
         },
         reset: RowsAt { p: state.reset.as_mut_ptr(), row: hidden },
+        half: state.half.as_mut().map(Half::forward),
     }
 }
 
@@ -202,6 +238,9 @@ fn step_of(
 pub(super) fn run(isa: Isa, shape: &RecurrentShape, step: &StepForward, rows: Range<usize>) {
     if rows.is_empty() {
         return;
+    }
+    if let Some(half) = &step.half {
+        return half.run(step, rows);
     }
     match shape.cell {
         Cell::Elman(activation) => tiles(isa, Elman(activation), step, rows),

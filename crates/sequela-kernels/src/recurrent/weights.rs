@@ -16,13 +16,13 @@ const ITEM: usize = 12;
 pub(super) struct WeightPass {
     cell: Cell,
     inputs: usize,
-    packing: Packing,
-    x: (*const f32, usize),
-    y: (*const f32, usize),
-    initial: (*const f32, usize),
+    pub(super) packing: Packing,
+    pub(super) x: (*const f32, usize),
+    pub(super) y: (*const f32, usize),
+    pub(super) initial: (*const f32, usize),
     reset: (*const f32, usize),
-    record: (*const f32, usize),
-    gradient: *mut f32,
+    pub(super) record: (*const f32, usize),
+    pub(super) gradient: *mut f32,
 }
 
 impl WeightPass {

@@ -1,10 +1,12 @@
 //! What a layer remembers between forward and backward.
 
 use super::forward::Initial;
+use super::half::Half;
 use super::shape::{Cell, RecurrentShape, Reset, StatePart};
 use crate::CHUNK_ROWS;
 use crate::buffer::{Buffer, LANES, Matrix, MatrixMut, stride, values};
 use crate::outer::OuterStep;
+use crate::{Context, Error, Precision};
 use sequela_core::Layout;
 
 /// The largest batch that a workspace can hold.
@@ -63,6 +65,8 @@ pub struct Workspace {
     pub(super) input_steps: Vec<OuterStep>,
     pub(super) hidden_steps: Vec<OuterStep>,
     pub(super) start_steps: Vec<OuterStep>,
+    /// What products in bf16 need.
+    pub(super) half: Option<Half>,
 }
 
 /// What tells one batch from another.
@@ -127,6 +131,44 @@ impl Workspace {
             input_steps: Vec::with_capacity(steps),
             hidden_steps: Vec::with_capacity(steps),
             start_steps: Vec::with_capacity(steps),
+            half: None,
+        }
+    }
+
+    /// The same memory, for passes in this precision; see [`Precision`].
+    ///
+    /// In bf16 weights have to be [rounded](Workspace::round) before the first pass, and passes
+    /// take no more threads than `context` has. **Cost** in bf16, half the bytes of the weights
+    /// and, for the way back, of their transposes and of about 256 rows.
+    ///
+    /// # Errors
+    /// [`Error::Precision`] where the processor or the cell cannot.
+    pub fn with_precision(
+        mut self,
+        precision: Precision,
+        context: &Context,
+    ) -> Result<Self, Error> {
+        self.walked = None;
+        self.half = match precision {
+            Precision::F32 => None,
+            Precision::Bf16 => Some(Half::new(self.shape, self.capacity, self.keep, context)?),
+        };
+        Ok(self)
+    }
+
+    /// The precision of passes with this memory.
+    pub fn precision(&self) -> Precision {
+        if self.half.is_some() { Precision::Bf16 } else { Precision::F32 }
+    }
+
+    /// Rounds the weights of all passes to come; nothing to do in f32, or where those of this
+    /// version were rounded last.
+    ///
+    /// # Panics
+    /// If `weights` are shorter than the packed weights of the shape.
+    pub fn round(&mut self, weights: &[f32], version: u64) {
+        if let Some(half) = &mut self.half {
+            half.round(weights, version);
         }
     }
 
@@ -189,7 +231,8 @@ impl Workspace {
             &self.starting,
         ];
         let pairs: usize = pairs.iter().flat_map(|pair| pair.iter()).map(|b| b.len()).sum();
-        4 * (pairs + single.iter().map(|b| b.len()).sum::<usize>())
+        let half = self.half.as_ref().map_or(0, Half::bytes);
+        4 * (pairs + single.iter().map(|b| b.len()).sum::<usize>()) + half
     }
 
     /// The state after each sequence's last step in walking order, `(B, H)` in batch order; for

@@ -16,7 +16,7 @@ use sequela_kernels::recurrent::{
     self, Backward, Capacity, Forward, Initial, Keep, RecurrentShape, StatePart, WeightMatrix,
     Workspace,
 };
-use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Write, stride};
+use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Precision, Write, stride};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -155,12 +155,13 @@ pub struct StateGradients {
 
 impl Case {
     pub fn run(&self, context: &mut Context) -> Outcome {
-        self.run_and_keep(context, None)
+        self.run_in(Precision::F32, context, None)
     }
 
-    /// As `run`, keeping the gradients of all states where they are wanted.
-    pub fn run_and_keep(
+    /// As `run`, in a precision, keeping the gradients of all states where they are wanted.
+    pub fn run_in(
         &self,
+        precision: Precision,
         context: &mut Context,
         kept: Option<&mut StateGradients>,
     ) -> Outcome {
@@ -168,7 +169,9 @@ impl Case {
         let layout = Layout::new(&self.lengths);
         let sequences = layout.sequences();
         let capacity = Capacity { rows: layout.rows(), sequences };
-        let mut workspace = Workspace::new(shape, capacity, Keep::Backward);
+        let workspace = Workspace::new(shape, capacity, Keep::Backward);
+        let mut workspace = workspace.with_precision(precision, context).unwrap();
+        workspace.round(&self.packed, 1);
         if kept.is_some() {
             workspace.keep_state_gradients();
         }

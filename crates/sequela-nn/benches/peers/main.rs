@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p sequela-nn --bench peers -- {w1|w2|w3|w4} [THREADS] [CASE]`
 //!
-//! `BENCH_S` seconds for each case (3), `BENCH_MIN` least repeats (5), `BENCH_W1` processes of
+//! `BENCH_PRECISION=bf16` for w2 and w3 in bf16; `BENCH_S` seconds for each case (3), `BENCH_MIN` least repeats (5), `BENCH_W1` processes of
 //! w1 (3). `peak_gflops` is the machine's peak of fused multiply-adds, measured in the same
 //! process; `fraction` is the part of it that the work executed attains; `peak_mb` is the most
 //! memory the process has held.

@@ -5,7 +5,8 @@ use sequela_core::Random;
 use sequela_kernels::Context;
 use sequela_nn::{
     Architecture, Batch, Capacity, CellKind, Convention, Directions, Features, Gradients, Head,
-    Interface, Keep, Loss, Method, Optimiser, Parameters, Program, Runner, Sequence, Wanted,
+    Interface, Keep, Loss, Method, Optimiser, Parameters, Precision, Program, Runner, Sequence,
+    Wanted,
 };
 
 /// Layers and sizes: B, T, I, H.
@@ -71,6 +72,14 @@ impl Shape {
     }
 }
 
+/// `BENCH_PRECISION=bf16`, or f32.
+pub(crate) fn precision() -> Precision {
+    match std::env::var("BENCH_PRECISION").as_deref() {
+        Ok("bf16") => Precision::Bf16,
+        _ => Precision::F32,
+    }
+}
+
 /// Everything of a training run.
 pub(crate) struct Trainer {
     pub(crate) context: Context,
@@ -83,17 +92,20 @@ pub(crate) struct Trainer {
 
 impl Trainer {
     pub(crate) fn new(shape: &Shape, threads: usize, sequences: usize, rows: usize) -> Self {
+        let context = Context::new(threads).unwrap();
         let program = shape.program();
         let capacity = Capacity::uniform(&program, sequences, rows);
         let parameters = Parameters::new(&program, 0).unwrap();
         let method =
             Method::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-7, convention: Convention::Keras };
         Self {
-            context: Context::new(threads).unwrap(),
             gradients: Gradients::new(&parameters),
             optimiser: Optimiser::new(method, &parameters).unwrap(),
             runner: Runner::new(&program, &capacity, &Keep::Gradients(vec![Wanted::Parameters]))
+                .unwrap()
+                .with_precision(precision(), &context)
                 .unwrap(),
+            context,
             parameters,
             program,
         }

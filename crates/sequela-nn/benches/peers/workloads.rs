@@ -1,10 +1,12 @@
 //! The four workloads.
 
 use crate::measure::{Report, processes, timed};
-use crate::network::{Shape, Trainer, fill};
+use crate::network::{Shape, Trainer, fill, precision};
 use sequela_core::Random;
 use sequela_kernels::Context;
-use sequela_nn::{Batch, Capacity, CellKind, Directions, Keep, Parameters, Runner, Stream};
+use sequela_nn::{
+    Batch, Capacity, CellKind, Directions, Keep, Parameters, Precision, Runner, Stream,
+};
 use std::process::Command;
 use std::time::Instant;
 
@@ -60,6 +62,14 @@ pub(crate) fn article_child(threads: usize) {
     println!("train {} loss {loss}", start.elapsed().as_secs_f64());
 }
 
+/// A variant with its precision, where that is not f32.
+fn named(variant: &str) -> String {
+    match precision() {
+        Precision::F32 => variant.to_owned(),
+        precision => format!("{variant} {}", precision.name()),
+    }
+}
+
 /// w2: one training step of dense batches.
 pub(crate) fn training(threads: usize, only: &str) {
     let report = Report::new("w2", &mut Context::new(threads).unwrap());
@@ -88,7 +98,12 @@ pub(crate) fn training(threads: usize, only: &str) {
         let seconds = timed(2, 60, || {
             trainer.step(&batch);
         });
-        report.emit((&case, "train step"), "ms", &seconds, Some(shape.work(b * t, b, true)));
+        report.emit(
+            (&case, &named("train step")),
+            "ms",
+            &seconds,
+            Some(shape.work(b * t, b, true)),
+        );
     }
 }
 
@@ -106,7 +121,8 @@ pub(crate) fn inference(threads: usize, only: &str) {
         let shape = Shape { cell, layers: 1, directions, sizes: [1, 1, 37, h] };
         let program = shape.program();
         let parameters = Parameters::new(&program, 0).unwrap();
-        let mut stream = Stream::new(&program, 1).unwrap();
+        let stream = Stream::new(&program, 1).unwrap();
+        let mut stream = stream.with_precision(precision(), &context).unwrap();
         let x = program.input("x").unwrap();
         let values: Vec<f32> = (0..37).map(|i| Random::new(1, 1).normal(i) as f32).collect();
         let seconds = timed(2, 15, || {
@@ -116,7 +132,7 @@ pub(crate) fn inference(threads: usize, only: &str) {
             }
         });
         let each: Vec<f64> = seconds.iter().map(|s| s / STEPS as f64).collect();
-        report.emit((&case, "step"), "us", &each, None);
+        report.emit((&case, &named("step")), "us", &each, None);
     }
     for (cell, name) in [(CellKind::Lstm, ""), (CellKind::Gru, " GRU")] {
         let case = format!("batch B64 T128 I64 H256{name}");
@@ -127,14 +143,15 @@ pub(crate) fn inference(threads: usize, only: &str) {
         let program = shape.program();
         let parameters = Parameters::new(&program, 0).unwrap();
         let capacity = Capacity::uniform(&program, 64, 64 * 128);
-        let mut runner = Runner::new(&program, &capacity, &Keep::Nothing).unwrap();
+        let runner = Runner::new(&program, &capacity, &Keep::Nothing).unwrap();
+        let mut runner = runner.with_precision(precision(), &context).unwrap();
         let mut batch = Batch::new(&program, &capacity).unwrap();
         fill(&program, &mut batch, &[128; 64], 1);
         let seconds = timed(3, 60, || {
             runner.forward(&mut context, &parameters, &batch).unwrap();
         });
         let work = shape.work(64 * 128, 64, false);
-        report.emit((&case, "forward"), "ms", &seconds, Some(work));
+        report.emit((&case, &named("forward")), "ms", &seconds, Some(work));
     }
 }
 

@@ -9,6 +9,7 @@ use crate::param::{ParamKind, cell_tensors};
 use crate::program::{Param, Rows, Value};
 use crate::reference::{Finals, ReferenceCall, Table};
 use crate::state::NodeState;
+use sequela_kernels::Precision;
 use sequela_kernels::recurrent::{self, Direction, Initial, StatePart, WeightMatrix};
 use sequela_kernels::reference::{CellWeights, run};
 use serde::{Deserialize, Serialize};
@@ -74,11 +75,13 @@ impl Operation for Recurrent {
         let given = |k: usize| call.inputs.get(k).map(|&value| values.get(value));
         match &mut call.states[call.node] {
             NodeState::Batch(state) => {
+                state.workspace.round(weights, call.params.version());
                 let given = Initial { hidden: given(1), cell: given(2) };
                 let whole = recurrent::Forward { layout, x, initial: given, weights };
                 forward(call.context, shape, whole, state, call.output.reborrow())?;
             }
             NodeState::Stream(state) => {
+                state.round(weights, call.params.version());
                 recurrent::step(call.context, shape, x, weights, state)?;
                 let h = state.hidden();
                 call.output.data_mut().copy_from_slice(h.data());
@@ -103,9 +106,12 @@ impl Operation for Recurrent {
             initial: Initial { hidden: given(1), cell: given(2) },
             weights: call.params.packed(self.param),
         };
+        // In bf16 the workspace has transposes of its own.
+        let in_f32 = state.workspace.precision() == Precision::F32;
         let recurs = state.recurs(&forward);
         let hidden = recurs.then_some(WeightMatrix::Hidden);
-        let matrices = hidden.into_iter().chain(dx.as_ref().map(|_| WeightMatrix::Input));
+        let input = dx.as_ref().map(|_| WeightMatrix::Input);
+        let matrices = hidden.into_iter().chain(input).filter(|_| in_f32);
         let backward = recurrent::Backward {
             forward,
             y: values.get(Value(u32::try_from(call.node).unwrap_or(u32::MAX))),

@@ -14,6 +14,7 @@ use crate::feed::Feed;
 use crate::prepare::Prepared;
 use crate::study::{Study, Train};
 use crate::task::Trainable as _;
+use sequela_nn::Precision;
 
 /// Batches that are measured.
 const BATCHES: u64 = 4;
@@ -54,8 +55,13 @@ impl<'a> Measure<'a> {
         study: &Study,
         threads: usize,
     ) -> Result<Self, Error> {
-        // Whole windows, also where training cuts them.
-        let train = Train { truncate: None, ..study.train.clone() };
+        // Whole windows, also where training cuts them, and exact gradients.
+        let train = Train {
+            truncate: None,
+            memory: None,
+            precision: Precision::F32,
+            ..study.train.clone()
+        };
         let feed = prepared.feed(&Study { train, ..study.clone() })?;
         let program = &prepared.program;
         let nodes: Vec<Node> = program

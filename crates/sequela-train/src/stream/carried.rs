@@ -52,7 +52,7 @@ struct Queued {
 }
 
 impl Carried {
-    pub(super) fn new(net: &Net<'_>, together: usize) -> Result<Self, Error> {
+    pub(super) fn new(net: &Net<'_>, context: &Context, together: usize) -> Result<Self, Error> {
         let (encoder, program) = (net.encoder, net.program);
         program.streams()?;
         if encoder.inputs == InputKind::Relative || encoder.output == TargetKind::Level {
@@ -64,7 +64,8 @@ impl Carried {
         }
         let (layout, x) = Ports::of_steps(program)?;
         let capacity = Capacity::uniform(program, together, together);
-        let mut runner = Runner::new(program, &capacity, &Keep::Nothing)?;
+        let runner = Runner::new(program, &capacity, &Keep::Nothing)?;
+        let mut runner = runner.with_precision(net.precision, context)?;
         Ok(Self {
             shape: (runner.state_width(), encoder.scaler.channels.len()),
             runner,

@@ -33,11 +33,16 @@ pub(super) enum Engine {
 
 impl Engine {
     /// The engine of a network that steps at most `together` subjects at once.
-    pub(super) fn new(net: &Net<'_>, carries: bool, together: usize) -> Result<Self, Error> {
+    pub(super) fn new(
+        net: &Net<'_>,
+        context: &Context,
+        carries: bool,
+        together: usize,
+    ) -> Result<Self, Error> {
         Ok(if carries {
-            Self::Carried(Box::new(Carried::new(net, together)?))
+            Self::Carried(Box::new(Carried::new(net, context, together)?))
         } else {
-            Self::Window(Box::new(Windows::new(net, together)?))
+            Self::Window(Box::new(Windows::new(net, context, together)?))
         })
     }
 

@@ -22,9 +22,11 @@ mod window;
 
 use sequela_formats::csv::{Fault, LineFault};
 use sequela_kernels::Context;
+use sequela_nn::Precision;
 
 use crate::Error;
 use crate::feed::Form;
+use crate::judge::Net;
 use crate::model::Model;
 
 use self::engine::{Engine, Step};
@@ -42,11 +44,14 @@ pub struct StreamOptions {
     pub max_subjects: usize,
     /// Subjects stepped at once; more need more memory, and change no bit.
     pub together: usize,
+    /// In what products are computed; with bf16, threads and company may change bits.
+    pub precision: Precision,
 }
 
 impl Default for StreamOptions {
     fn default() -> Self {
-        Self { threads: 1, max_subjects: 100_000, together: 512 }
+        let precision = Precision::F32;
+        Self { threads: 1, max_subjects: 100_000, together: 512, precision }
     }
 }
 
@@ -93,14 +98,15 @@ impl<'a> Streams<'a> {
     /// [`Error::Network`] where the network cannot be planned, or looks ahead although its state
     /// is carried; [`Error::Data`] where its inputs depend on steps that are still to come.
     pub fn new(model: &'a Model, options: &StreamOptions) -> Result<Self, Error> {
-        let net = model.net();
+        let net = Net { precision: options.precision, ..model.net() };
+        let context = Context::new(options.threads.max(1))?;
         let carries =
             net.form == Form::EveryStep && model.manifest().study.train.truncate.is_some();
-        let engine =
-            Engine::new(&net, carries, options.together.clamp(1, options.max_subjects.max(1)))?;
+        let together = options.together.clamp(1, options.max_subjects.max(1));
+        let engine = Engine::new(&net, &context, carries, together)?;
         Ok(Self {
             model,
-            context: Context::new(options.threads.max(1))?,
+            context,
             subjects: Subjects::new(engine.widths(), options.max_subjects),
             engine,
             answered: Vec::new(),

@@ -21,7 +21,7 @@ impl<'a> Stream<'a> {
     /// # Errors
     /// As [`Streams::new`].
     pub fn new(model: &'a Model) -> Result<Self, Error> {
-        let options = StreamOptions { threads: 1, max_subjects: 1, together: 1 };
+        let options = StreamOptions { max_subjects: 1, together: 1, ..StreamOptions::default() };
         Ok(Self { streams: Streams::new(model, &options)? })
     }
 

@@ -33,14 +33,15 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    pub(super) fn new(net: &Net<'_>, together: usize) -> Result<Self, Error> {
+    pub(super) fn new(net: &Net<'_>, context: &Context, together: usize) -> Result<Self, Error> {
         let (encoder, program) = (net.encoder, net.program);
         let (layout, x) = Ports::of_steps(program)?;
         let together = together.min(MOST).min((ROWS / encoder.length.max(1)).max(1));
         let capacity =
             Capacity::uniform(program, together, together.saturating_mul(encoder.length));
         Ok(Self {
-            runner: Runner::new(program, &capacity, &Keep::Nothing)?,
+            runner: Runner::new(program, &capacity, &Keep::Nothing)?
+                .with_precision(net.precision, context)?,
             batch: Batch::new(program, &capacity)?,
             ports: (layout, x, net.output()?),
             shape: (encoder.length, encoder.scaler.channels.len()),

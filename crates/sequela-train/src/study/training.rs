@@ -1,7 +1,7 @@
 //! The sections about training and judging.
 
 use sequela_eval::classify::ThresholdRule;
-use sequela_nn::{Clip, Loss, Method};
+use sequela_nn::{Clip, Loss, Method, Precision};
 use serde::{Deserialize, Serialize};
 
 use super::{ClassWeights, Memory};
@@ -31,6 +31,10 @@ pub struct Train {
     /// Epochs without a better tuning loss after which training ends; without it all are run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
+    /// In what the products of recurrent layers are computed while training; see
+    /// [`Precision`]. Weights, losses and all judging stay f32.
+    #[serde(with = "PrecisionWord", skip_serializing_if = "is_f32")]
+    pub precision: Precision,
     /// Which weights the model file gets.
     pub keep: KeepWeights,
     /// How large gradients are cut.
@@ -58,6 +62,7 @@ impl Default for Train {
             truncate: None,
             memory: None,
             patience: None,
+            precision: Precision::F32,
             keep: KeepWeights::default(),
             clip: Clip::default(),
             optimiser: Method::default(),
@@ -67,6 +72,19 @@ impl Default for Train {
             checkpoint: Checkpoint::default(),
         }
     }
+}
+
+/// The words of a precision.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Precision", rename_all = "lowercase")]
+enum PrecisionWord {
+    F32,
+    Bf16,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_f32(precision: &Precision) -> bool {
+    *precision == Precision::F32
 }
 
 /// Which weights the model file gets.

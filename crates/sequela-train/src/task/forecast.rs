@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sequela_nn::Precision;
+
 use crate::evaluation::{Evaluation, truth};
 use crate::feed::{Form, Order, Ports, WindowFeed};
 use crate::fit::{End, Fit};
@@ -97,6 +99,7 @@ fn feed_forward(
     }
     fit.keep_best()?;
     let net = Net {
+        precision: Precision::F32,
         program: &program,
         parameters: &fit.parameters,
         encoder,

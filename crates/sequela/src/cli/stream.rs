@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use sequela_core::{Class, Limits};
 use sequela_formats::lock::RunLock;
+use sequela_nn::Precision;
 use sequela_train::{Data, Dialogue, DialogueOptions, InputFormat, Model, OnFault, StreamOptions};
 
 use super::console::Console;
@@ -82,11 +83,11 @@ impl Streaming {
         &self,
         model: &Model,
         file: &Path,
-        threads: usize,
+        (threads, precision): (usize, Precision),
         console: Console,
     ) -> Result<Outcome, Failure> {
         let name = if file == Path::new("-") { Path::new("standard input") } else { file };
-        let options = self.options(threads, console);
+        let options = self.options((threads, precision), console);
         let every_seconds = match &model.manifest().study.data {
             Data::Csv(data) => data.every_seconds,
             Data::Simulated(data) => data.every_seconds,
@@ -123,9 +124,14 @@ impl Streaming {
         Ok(Outcome::Findings)
     }
 
-    fn options(&self, threads: usize, console: Console) -> DialogueOptions {
+    fn options(
+        &self,
+        (threads, precision): (usize, Precision),
+        console: Console,
+    ) -> DialogueOptions {
         let streams = StreamOptions {
             threads,
+            precision,
             max_subjects: self.max_subjects as usize,
             ..StreamOptions::default()
         };
