@@ -40,10 +40,13 @@ fn bits(values: &[f32]) -> Vec<u32> {
 
 #[test]
 fn forecasts_are_the_same_alone_in_a_batch_on_threads_and_in_a_stream() {
-    let variants: [&[&str]; 3] = [
+    let variants: [&[&str]; 6] = [
         &[],
         &["model.pooling=\"none\"", "train.truncate=16", "window.indicators=[\"observed\"]"],
         &["model.pooling=\"attention\"", "window.indicators=[\"gap\", \"observed\"]"],
+        &["model.cell=\"min_gru\""],
+        &["model.cell=\"min_lstm\"", "model.pooling=\"none\"", "train.truncate=16"],
+        &["model.cell=\"lru\"", "model.pooling=\"none\"", "train.truncate=16"],
     ];
     for changes in variants {
         let folder = tempfile::tempdir().unwrap();
