@@ -76,7 +76,11 @@ fn people() -> Vec<Sequence> {
                 time += if draw == 7 { 2.0 } else { draw as f64 / 100.0 };
                 times.push(time);
                 let silent = person == 3 && (15..30).contains(&step);
-                values.push(if draw % 9 == 0 || silent { f32::NAN } else { 60.0 + draw as f32 });
+                values.push(if draw.is_multiple_of(9) || silent {
+                    f32::NAN
+                } else {
+                    60.0 + draw as f32
+                });
             }
             let id = format!("p{person}");
             let sequence = Sequence::numeric(&id, SubjectId::new(&id), 1, &values).unwrap();
