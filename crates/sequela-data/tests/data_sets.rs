@@ -137,7 +137,7 @@ fn publishers_layout(folder: &Path) {
         let mut archive = Archive::open(&path, &limits).unwrap();
         while let Some(entry) = archive.next_file().unwrap() {
             let name = entry.name.rsplit('/').next().unwrap();
-            if !name.ends_with(".dat") {
+            if Path::new(&name).extension().is_none_or(|end| end != "dat") {
                 let bytes = archive.content(limits.file_bytes).unwrap();
                 durable::write_atomic(&files.path().join(name), &bytes).unwrap();
             }

@@ -179,7 +179,7 @@ fn content() -> Vec<u8> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn quick() -> FetchOptions {
@@ -374,8 +374,7 @@ fn the_publishers_list_tells_digests() {
     };
     let text = "list SUMS\ntake *.dat\n";
     let listed = source("*.dat").listed(&list).unwrap();
-    let direct =
-        Source { from: files.address.clone(), files: listed, list: None, name: "t".into() };
+    let direct = Source { from: files.address, files: listed, list: None, name: "t".into() };
     assert_eq!(fetch(&direct, folder.path(), &quick(), &mut |_| {}).unwrap(), 300_000);
     let wrong = source("*.hea").listed(&list).unwrap();
     let wrong = Source { files: wrong, ..direct };

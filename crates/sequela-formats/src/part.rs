@@ -147,7 +147,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let whole = folder.path().join("a");
         let mut part = PartFile::open(&whole).unwrap();
-        part.append(&[7; 100_000]).unwrap();
+        part.append(&vec![7; 100_000]).unwrap();
         let error = PartFile::open(&whole).unwrap_err();
         assert!(error.to_string().contains("another process fetches this file"), "{error}");
         let mut seen = 0;

@@ -9,6 +9,7 @@
 //! (each number is summed by one thread, over steps and rows in a fixed order).
 
 mod backward;
+mod backward_step;
 mod cell;
 mod elementwise;
 mod elman;

@@ -4,14 +4,12 @@
 //! soon as what it holds is not read any more. The first gradient that arrives at a value
 //! overwrites, later ones add, and a value that nobody asks the gradient of has none.
 
-use crate::Op;
-use crate::budget;
 use crate::cut::{self, Stage};
 use crate::error::Error;
-use crate::limits;
 use crate::operation::{Reads, Route};
 use crate::program::{InputId, Program, Rows, Value};
 use crate::slots::Slots;
+use crate::{Op, budget, limits};
 use sequela_kernels::{Write, stride};
 
 pub use crate::keep::{Capacity, Keep, Wanted};
@@ -38,6 +36,7 @@ pub(crate) enum Phase {
 
 /// What is decided about a node.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "facts of which each may hold without the others")]
 pub(crate) struct PlannedNode {
     pub(crate) rows: Rows,
     pub(crate) width: usize,

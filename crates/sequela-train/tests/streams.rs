@@ -1,5 +1,7 @@
 //! Many subjects at once: the bits of the batch however their lines are mixed and cut, states
 //! that go on where they ended, and lines that are refused.
+//!
+//! **Length** tables of lines and their answers, which lose nothing by standing together.
 #![allow(clippy::unwrap_used, clippy::format_push_string, reason = "helpers and tables of tests")]
 
 mod common;

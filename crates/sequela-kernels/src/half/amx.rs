@@ -5,6 +5,8 @@
 //! stores all it works on. Tiles are 8 KiB of state that the system saves for a thread, so Linux
 //! wants to be asked for leave first, once for the process.
 
+#![allow(clippy::unused_self, reason = "`self` is the proof of what the processor can do")]
+
 use super::multiply::Job;
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
@@ -21,6 +23,7 @@ pub(crate) struct Configured(PhantomData<*const ()>);
 /// Palette 1: all eight tiles of 16 rows of 64 bytes.
 #[repr(C, align(64))]
 struct Palette {
+    #[allow(clippy::struct_field_names, reason = "the name that the manual gives")]
     palette: u8,
     start_row: u8,
     reserved: [u8; 14],

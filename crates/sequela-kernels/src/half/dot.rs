@@ -1,5 +1,7 @@
 //! AVX-512 BF16: vectors of 16 pairs, and the product of pairs into f32 sums.
 
+#![allow(clippy::unused_self, reason = "`self` is the proof of what the processor can do")]
+
 use crate::simd::{Avx512, Simd};
 #[allow(clippy::wildcard_imports, reason = "intrinsics, all of one prefix")]
 use std::arch::x86_64::*;
@@ -40,7 +42,13 @@ impl Dot {
     #[inline(always)]
     pub(crate) fn dot(self, sums: __m512, a: __m512i, b: __m512i) -> __m512 {
         // SAFETY: `self` proves AVX-512 BF16; the vectors of pairs are 64 bytes of any bits.
-        unsafe { _mm512_dpbf16_ps(sums, std::mem::transmute(a), std::mem::transmute(b)) }
+        unsafe {
+            _mm512_dpbf16_ps(
+                sums,
+                std::mem::transmute::<__m512i, __m512bh>(a),
+                std::mem::transmute::<__m512i, __m512bh>(b),
+            )
+        }
     }
 
     /// 16 pairs.

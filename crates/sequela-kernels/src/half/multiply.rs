@@ -84,7 +84,7 @@ impl Engine {
     /// For work on `rows` rows.
     #[inline(always)]
     pub(crate) fn new(bf16: Bf16, rows: usize) -> Self {
-        let tiles = bf16.tiles.filter(|_| rows >= WORTH).map(|tiles| tiles.configure());
+        let tiles = bf16.tiles.filter(|_| rows >= WORTH).map(super::amx::Tiles::configure);
         Self { dot: bf16.dot, tiles }
     }
 

@@ -117,9 +117,8 @@ impl Half {
 fn form(shape: &RecurrentShape) -> RoundedPacking {
     let vectors = match shape.cell {
         Cell::Gru(_) => Vectors::Three,
-        Cell::Elman(_) | Cell::Lstm => Vectors::Four,
-        // These have no form in bf16.
-        Cell::MinGru | Cell::MinLstm | Cell::Lru => Vectors::Four,
+        // The last three have no form in bf16.
+        Cell::Elman(_) | Cell::Lstm | Cell::MinGru | Cell::MinLstm | Cell::Lru => Vectors::Four,
     };
     RoundedPacking { packing: shape.packing(), inputs: shape.inputs, vectors }
 }
