@@ -4,8 +4,10 @@
     cargo bench -p sequela-nn --bench peers --no-run
     python3 benches/peers.py run PEERS OUT.jsonl [--threads 2] [--workloads w1,w2,w3,w4]
     python3 benches/peers.py report OUT.jsonl > OUT.md
+    python3 benches/peers.py bf16 PEERS OUT.jsonl [--threads 2] [--workloads w2,w3] [--case TEXT]
+    python3 benches/peers.py report-bf16 OUT.jsonl > OUT.md
 
-PEERS is a folder with bench/bench_torch.py, bench_tf.py, bench_jax.py, bench_ort.py, bench_ov.py and the
+PEERS is a folder with bench/bench_torch.py, bench_torch_bf16.py, bench_tf.py, bench_jax.py, bench_ort.py, bench_ov.py and the
 environments venv-torch, venv-tf, venv-jax, venv-ort, venv-ov that they run in. For each case sequela runs before,
 between and after the others. Nothing else heavy should run beside it. Standard library only.
 """
@@ -54,10 +56,8 @@ def run(peers, path, threads, workloads):
     os.environ.setdefault("BENCH_MAIN", "1")
     py = lambda env, script: (peers / f"venv-{env}/bin/python", peers / "bench" / script)
     with open(path, "a") as out:
-        cpu = next(l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name"))
-        flags = next(l for l in open("/proc/cpuinfo") if l.startswith("flags"))
-        isa = "avx512" if "avx512f" in flags else "avx2"
-        print(json.dumps(dict(record=str(datetime.date.today()), cpu=cpu, isa=isa, cores=os.cpu_count())), file=out)
+        isa = "avx512" if "avx512f" in head()["isa"] else "avx2"
+        print(json.dumps(head() | dict(isa=isa)), file=out)
         if (peers / "limits").exists():
             go(out, peers / "limits", threads)
         for w in workloads:
@@ -73,6 +73,57 @@ def run(peers, path, threads, workloads):
                     go(out, *py("ort", "bench_ort.py"), w, threads)
                     go(out, *py("ov", "bench_ov.py"), w, threads)
                 go(out, binary, w, threads, *more)
+
+
+def head():
+    cpu = next(l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name"))
+    flags = next(l for l in open("/proc/cpuinfo") if l.startswith("flags")).split()
+    isa = [name for name in ("avx512f", "avx512_bf16", "amx_bf16") if name in flags]
+    return dict(record=str(datetime.date.today()), cpu=cpu, isa=" ".join(isa), cores=os.cpu_count())
+
+
+def bf16(peers, path, threads, workloads, only):
+    """f32 and bf16 of sequela around the peer that has bf16: PyTorch (autocast) for w2, OpenVINO for w3."""
+    peers, binary = pathlib.Path(peers).resolve(), bench_binary().resolve()
+    half = ["env", "BENCH_PRECISION=bf16", binary]
+    with open(path, "a") as out:
+        print(json.dumps(head()), file=out, flush=True)
+        for w in workloads:
+            for case in [case for case in W2[:-1] if only in case] if w == "w2" else [""]:
+                more = [case] if case else []
+                for own in ([binary], half):
+                    go(out, *own, w, threads, *more)
+                if w == "w2":
+                    go(out, peers / "venv-torch/bin/python", peers / "bench/bench_torch_bf16.py", threads, case)
+                else:
+                    go(out, peers / "venv-ov/bin/python", peers / "bench/bench_ov.py", w, threads)
+                for own in (half, [binary]):
+                    go(out, *own, w, threads, *more)
+
+
+def report_bf16(path):
+    entries = [json.loads(line) for line in open(path)]
+    machine = next(e for e in entries if "record" in e)
+    peak = max(e["peak_gflops"] for e in entries if e.get("fw") == "sequela")
+    medians, units = {}, {}
+    for e in entries:
+        if "record" in e or e["case"].startswith("bi"):
+            continue
+        key = (e["case"], "peer" if e["fw"] != "sequela" else "own", "bf16" in e["variant"])
+        medians.setdefault(key, []).append(e["median"])
+        units[e["case"]] = e["unit"], e["threads"]
+    middle = lambda case, who, half: sorted(found)[(len(found) - 1) // 2] if (found := medians.get((case, who, half))) else None
+    print(f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['isa']}; {machine['record']}. Peak of f32 fused "
+          f"multiply-adds {peak:.0f} GFLOP/s. Medians; of sequela the lower one of two runs around the other's. The peer is PyTorch "
+          "(autocast) for training steps, OpenVINO for streams and batches.\n")
+    print("| case | threads | peer f32 | peer bf16 | sequela f32 | sequela bf16 | peer bf16 / sequela bf16 | to reach | sequela f32 / bf16 |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for case, (unit, threads) in units.items():
+        figures = [middle(case, who, half) for who in ("peer", "own") for half in (False, True)]
+        text = [f"{v:.4g} {unit}" if v else "-" for v in figures]
+        gate = "-" if "stream" in case else "1.4" if case.startswith("batch") else "1.5"
+        ratio = lambda a, b: f"{a / b:.2f}" if a and b else "-"
+        print(f"| {case} | {threads} | {' | '.join(text)} | {ratio(figures[1], figures[3])} | {gate} | {ratio(figures[2], figures[3])} |")
 
 
 def report(path):
@@ -129,6 +180,12 @@ if __name__ == "__main__":
         flags = dict(zip(sys.argv[4::2], sys.argv[5::2]))
         run(sys.argv[2], sys.argv[3], int(flags.get("--threads", 2)),
             flags.get("--workloads", "w1,w2,w3,w4").split(","))
+    elif len(sys.argv) > 3 and sys.argv[1] == "bf16":
+        flags = dict(zip(sys.argv[4::2], sys.argv[5::2]))
+        bf16(sys.argv[2], sys.argv[3], int(flags.get("--threads", 2)), flags.get("--workloads", "w2,w3").split(","),
+             flags.get("--case", ""))
+    elif len(sys.argv) == 3 and sys.argv[1] == "report-bf16":
+        report_bf16(sys.argv[2])
     elif len(sys.argv) == 3 and sys.argv[1] == "report":
         report(sys.argv[2])
     else:
