@@ -286,8 +286,8 @@ impl Program {
             other => Error::Kernel(other),
         };
         precision.check(isa).map_err(refused)?;
-        let shapes = self.params().iter().filter_map(ParamSpec::recurrent);
-        shapes.map(|shape| shape.check_precision(precision, isa).map_err(refused)).collect()
+        let mut shapes = self.params().iter().filter_map(ParamSpec::recurrent);
+        shapes.try_for_each(|shape| shape.check_precision(precision, isa).map_err(refused))
     }
 
     pub(crate) fn parts(&self) -> Parts<'_> {

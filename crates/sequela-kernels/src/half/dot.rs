@@ -1,5 +1,7 @@
 //! AVX-512 BF16: vectors of 16 pairs, and the product of pairs into f32 sums.
 
+#![allow(clippy::unused_self, reason = "a value is the proof that the instructions are there")]
+
 use crate::simd::{Avx512, Simd};
 #[allow(clippy::wildcard_imports, reason = "intrinsics, all of one prefix")]
 use std::arch::x86_64::*;
@@ -40,7 +42,11 @@ impl Dot {
     #[inline(always)]
     pub(crate) fn dot(self, sums: __m512, a: __m512i, b: __m512i) -> __m512 {
         // SAFETY: `self` proves AVX-512 BF16; the vectors of pairs are 64 bytes of any bits.
-        unsafe { _mm512_dpbf16_ps(sums, std::mem::transmute(a), std::mem::transmute(b)) }
+        unsafe {
+            let a = std::mem::transmute::<__m512i, __m512bh>(a);
+            let b = std::mem::transmute::<__m512i, __m512bh>(b);
+            _mm512_dpbf16_ps(sums, a, b)
+        }
     }
 
     /// 16 pairs.
@@ -77,7 +83,7 @@ impl Dot {
     #[inline(always)]
     pub(crate) fn round(self, low: __m512, high: __m512) -> __m512i {
         // SAFETY: `self` proves AVX-512 BF16; both types are 64 bytes of any bits.
-        unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(high, low)) }
+        unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) }
     }
 
     /// Pairs (`first` lane, `second` lane).

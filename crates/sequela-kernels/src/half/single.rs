@@ -12,12 +12,12 @@ use crate::buffer::LANES;
 use crate::simd::Simd;
 use std::arch::x86_64::__m512;
 
-/// One contraction: `values` values at `a` against words at `b`.
+/// One contraction: `count` values at `a` against words at `b`.
 #[derive(Clone, Copy)]
 pub(crate) struct Values {
     pub(crate) a: *const f32,
     pub(crate) b: *const u32,
-    pub(crate) values: usize,
+    pub(crate) count: usize,
 }
 
 /// Writes the four vectors `bias + a0 b0 + a1 b1` to `out`.
@@ -59,12 +59,12 @@ pub(crate) unsafe fn multiply(
 unsafe fn contract<const NV: usize, const AT: usize>(
     s: Dot,
     sums: &mut [[__m512; 4]; 2],
-    Values { a, b, values }: Values,
+    Values { a, b, count }: Values,
 ) {
     let wide = s.wide();
     // SAFETY: as the caller vouches.
     unsafe {
-        for pair in 0..values / 2 {
+        for pair in 0..count / 2 {
             let first = wide.splat(*a.add(2 * pair));
             let second = wide.splat(*a.add(2 * pair + 1));
             for v in 0..NV {
@@ -73,10 +73,10 @@ unsafe fn contract<const NV: usize, const AT: usize>(
                 sums[1][AT + v] = wide.fma(second, s.whole(word), sums[1][AT + v]);
             }
         }
-        if values % 2 == 1 {
-            let first = wide.splat(*a.add(values - 1));
+        if count % 2 == 1 {
+            let first = wide.splat(*a.add(count - 1));
             for v in 0..NV {
-                let word = s.load(b.add((values / 2 * NV + v) * LANES));
+                let word = s.load(b.add((count / 2 * NV + v) * LANES));
                 sums[0][AT + v] = wide.fma(first, s.lower(word), sums[0][AT + v]);
             }
         }

@@ -265,11 +265,11 @@ impl<C: Finishes> HalfKernel for ForwardRow<'_, C> {
                     let bias = half.weights.add(form.offset(panel));
                     let b: *const u32 = bias.add(VECTORS * LANES).cast();
                     let x = step.x.p.add(row * step.x.row);
-                    let input = Values { a: x, b, values: shape.inputs };
+                    let input = Values { a: x, b, count: shape.inputs };
                     let previous = step.previous.as_ref().map(|previous| Values {
                         a: previous.p.wrapping_add(row * previous.row),
                         b: b.wrapping_add(form.hidden_offset()),
-                        values: shape.hidden,
+                        count: shape.hidden,
                     });
                     single::multiply(s, form.vectors, bias, [Some(input), previous], z);
                     cell.gates(s.wide(), step, At { panel, part: 0, row }, 1, z);
