@@ -116,6 +116,56 @@ fn case(
     );
 }
 
+/// Largest and mean difference of h, and the difference of the weight gradients as a part of
+/// their norm: bf16 from f32, after one pass.
+fn errors(context: &mut Context, name: &str, cell: Cell, [b, t, f, h]: [usize; 4]) {
+    let shape = RecurrentShape { cell, direction: Direction::Forward, inputs: f, hidden: h };
+    let layout = Layout::new(&vec![t; b]);
+    let rows = layout.rows();
+    let mut x = Buffer::new(rows * stride(f));
+    fill(&mut x, 1.0);
+    let mut weights = Buffer::new(shape.packed_len());
+    fill(&mut weights, 1.0 / (h as f32).sqrt());
+    let mut transposed = Buffer::new(shape.transposed_len());
+    recurrent::transpose(context, shape, WeightMatrix::Hidden, &weights, &mut transposed);
+    let [wide, half] = [Precision::F32, Precision::Bf16].map(|precision| {
+        let capacity = Capacity { rows, sequences: b };
+        let workspace = Workspace::new(shape, capacity, Keep::Backward);
+        let mut workspace = workspace.with_precision(precision, context).unwrap();
+        workspace.round(&weights, 0);
+        let (mut y, mut gradient) =
+            (Buffer::new(rows * stride(h)), Buffer::new(shape.packed_len()));
+        let forward = Forward {
+            layout: &layout,
+            x: Matrix::new(&x, rows, f),
+            initial: Initial::default(),
+            weights: &weights,
+        };
+        let out = MatrixMut::new(&mut y, rows, h);
+        recurrent::forward(context, shape, forward, &mut workspace, out).unwrap();
+        let mut end = workspace.final_gradient_mut(recurrent::StatePart::Hidden);
+        for r in 0..b {
+            fill(end.row_mut(r), 1.0);
+        }
+        let y_matrix = Matrix::new(&y, rows, h);
+        let back = Backward { forward, y: y_matrix, dy: None, transposed: &transposed };
+        recurrent::backward(context, shape, back, &mut workspace, None, &mut gradient).unwrap();
+        (y, gradient)
+    });
+    let differences = |a: &Buffer, b: &Buffer| -> Vec<f64> {
+        a.iter().zip(&**b).map(|(a, b)| f64::from(a - b).abs()).collect()
+    };
+    let hidden = differences(&wide.0, &half.0);
+    let norm = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let gradient: Vec<f64> = wide.1.iter().map(|&g| f64::from(g)).collect();
+    println!(
+        "{name:28} bf16 h apart by {:.1e} at most, {:.1e} in the mean; gradient by {:.2} %",
+        hidden.iter().copied().fold(0.0, f64::max),
+        hidden.iter().sum::<f64>() / (rows * h) as f64,
+        100.0 * norm(&differences(&wide.1, &half.1)) / norm(&gradient),
+    );
+}
+
 fn stream(context: &mut Context, precision: Precision, cell: Cell, h: usize) {
     let shape = RecurrentShape { cell, direction: Direction::Forward, inputs: 37, hidden: h };
     let mut weights = Buffer::new(shape.packed_len());
@@ -152,6 +202,9 @@ fn main() {
     ] {
         for &precision in precisions.iter().filter(|_| name.contains(&only)) {
             case(&mut context, (peak, precision), name, cell, shape);
+            if precision == Precision::Bf16 {
+                errors(&mut context, name, cell, shape);
+            }
         }
     }
     for (cell, h) in [(Cell::Lstm, 64), (Cell::Lstm, 256), (gru, 64)] {

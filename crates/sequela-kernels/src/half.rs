@@ -1,7 +1,7 @@
 //! Products in bf16 with sums in f32: a second precision, for processors with AVX-512 BF16.
 //!
-//! What is rounded to bf16 (8 bits of mantissa) are the two operands of each product: weights, x,
-//! h, and on the way back the gradients of gates. Sums, gates, states, gradients and the weights
+//! What is rounded to bf16 (8 bits of mantissa) are the operands of each product: weights, x, h
+//! (not where a single sequence is streamed on a processor with AMX, see `single`), and on the way back the gradients of gates. Sums, gates, states, gradients and the weights
 //! that an optimiser works on stay f32. **Determinism** none of what the crate promises for f32:
 //! sums are grouped by what the processor has (AMX tiles of 16 rows, or `vdpbf16ps`), so the last
 //! bits differ between processors and with the number of rows. A run on one processor with one
@@ -12,6 +12,7 @@
 //! | `dot` | the proof of AVX-512 BF16, and its vectors of pairs |
 //! | `amx` | the proof of AMX, its tiles, the system's leave to use them |
 //! | `multiply` | the one product that everything is made of |
+//! | `single` | one row against rounded weights, where `vdpbf16ps` gains nothing |
 //! | `operands` | rows, pairs of rows and weights, rounded into the forms that it reads |
 
 #[cfg(target_arch = "x86_64")]
@@ -22,6 +23,8 @@ pub(crate) mod dot;
 pub(crate) mod multiply;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod operands;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod single;
 
 use crate::{Error, Isa};
 

@@ -3,7 +3,7 @@
 //! A [`Program`] is a list of operations from a closed set, built by a [`Builder`] or from an
 //! [`Architecture`]. A [`Runner`] plans it by capacity and runs it forward and backward on the
 //! kernels without allocating; [`mod@reference`] runs it slowly in f64 and is the oracle for every
-//! output and gradient; a [`Stream`] runs it one step at a time with the same bits.
+//! output and gradient; a [`Stream`] runs it one step at a time with the same bits (in [`Precision::F32`]; bf16 promises none).
 //!
 //! ```text
 //! Architecture --build--> Program --plan--> Runner <--forward, loss, backward-- Batch

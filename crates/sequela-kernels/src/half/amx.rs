@@ -5,7 +5,7 @@
 //! stores all it works on. Tiles are 8 KiB of state that the system saves for a thread, so Linux
 //! wants to be asked for leave first, once for the process.
 
-#![allow(clippy::unused_self, reason = "`self` is the proof of what the processor can do")]
+#![allow(clippy::unused_self, reason = "a value is the proof that the instructions are there")]
 
 use super::multiply::Job;
 use std::arch::asm;
@@ -23,8 +23,7 @@ pub(crate) struct Configured(PhantomData<*const ()>);
 /// Palette 1: all eight tiles of 16 rows of 64 bytes.
 #[repr(C, align(64))]
 struct Palette {
-    #[allow(clippy::struct_field_names, reason = "the name that the manual gives")]
-    palette: u8,
+    number: u8,
     start_row: u8,
     reserved: [u8; 14],
     bytes: [u16; 16],
@@ -39,7 +38,7 @@ static ALL_FULL: Palette = {
         rows[tile] = 16;
         tile += 1;
     }
-    Palette { palette: 1, start_row: 0, reserved: [0; 14], bytes, rows }
+    Palette { number: 1, start_row: 0, reserved: [0; 14], bytes, rows }
 };
 
 impl Tiles {

@@ -1,6 +1,6 @@
 //! AVX-512 BF16: vectors of 16 pairs, and the product of pairs into f32 sums.
 
-#![allow(clippy::unused_self, reason = "`self` is the proof of what the processor can do")]
+#![allow(clippy::unused_self, reason = "a value is the proof that the instructions are there")]
 
 use crate::simd::{Avx512, Simd};
 #[allow(clippy::wildcard_imports, reason = "intrinsics, all of one prefix")]
@@ -43,11 +43,9 @@ impl Dot {
     pub(crate) fn dot(self, sums: __m512, a: __m512i, b: __m512i) -> __m512 {
         // SAFETY: `self` proves AVX-512 BF16; the vectors of pairs are 64 bytes of any bits.
         unsafe {
-            _mm512_dpbf16_ps(
-                sums,
-                std::mem::transmute::<__m512i, __m512bh>(a),
-                std::mem::transmute::<__m512i, __m512bh>(b),
-            )
+            let a = std::mem::transmute::<__m512i, __m512bh>(a);
+            let b = std::mem::transmute::<__m512i, __m512bh>(b);
+            _mm512_dpbf16_ps(sums, a, b)
         }
     }
 
@@ -85,7 +83,7 @@ impl Dot {
     #[inline(always)]
     pub(crate) fn round(self, low: __m512, high: __m512) -> __m512i {
         // SAFETY: `self` proves AVX-512 BF16; both types are 64 bytes of any bits.
-        unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(high, low)) }
+        unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) }
     }
 
     /// Pairs (`first` lane, `second` lane).
@@ -96,6 +94,41 @@ impl Dot {
             let interleave = _mm512_loadu_si512(INTERLEAVE.0.as_ptr().cast());
             _mm512_permutexvar_epi16(interleave, self.round(first, second))
         }
+    }
+
+    /// Words whose lower half is `first` in bf16, and which as f32 are nearest to `second`: the
+    /// upper half makes up for what stands below it. A 0 beside a number becomes the least normal
+    /// number; beside a 0 it stays.
+    #[inline(always)]
+    pub(crate) fn nest(self, first: __m512, second: __m512) -> __m512i {
+        // SAFETY: `self` proves AVX-512F and BF16.
+        unsafe {
+            let upper = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+            let low = _mm512_andnot_si512(upper, self.pair(first, self.zero()));
+            let magnitude = _mm512_castps_si512(_mm512_abs_ps(second));
+            let sign = _mm512_xor_si512(magnitude, _mm512_castps_si512(second));
+            let rest = _mm512_max_epi32(_mm512_sub_epi32(magnitude, low), _mm512_setzero_si512());
+            let near = _mm512_add_epi32(rest, _mm512_set1_epi32(0x8000));
+            let near = _mm512_and_si512(near, upper);
+            let normal = _mm512_max_epi32(near, _mm512_set1_epi32(0x0080_0000));
+            let beside = _mm512_test_epi32_mask(low, low);
+            let near = _mm512_mask_mov_epi32(near, beside, normal);
+            _mm512_or_si512(_mm512_or_si512(near, sign), low)
+        }
+    }
+
+    /// The lower halves of words as f32.
+    #[inline(always)]
+    pub(crate) fn lower(self, words: __m512i) -> __m512 {
+        // SAFETY: `self` proves AVX-512F.
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words)) }
+    }
+
+    /// Whole words as f32.
+    #[inline(always)]
+    pub(crate) fn whole(self, words: __m512i) -> __m512 {
+        // SAFETY: `self` proves AVX-512F.
+        unsafe { _mm512_castsi512_ps(words) }
     }
 
     /// The first `count` of 16 values, zeros after them.

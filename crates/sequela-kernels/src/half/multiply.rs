@@ -1,7 +1,7 @@
 //! The one product in bf16: up to 16 rows of pairs against pair rows of four (or three) vectors.
 
 use super::Bf16;
-use super::amx::Configured;
+use super::amx::{Configured, Tiles};
 use super::dot::Dot;
 use crate::buffer::LANES;
 use crate::simd::Simd;
@@ -84,7 +84,7 @@ impl Engine {
     /// For work on `rows` rows.
     #[inline(always)]
     pub(crate) fn new(bf16: Bf16, rows: usize) -> Self {
-        let tiles = bf16.tiles.filter(|_| rows >= WORTH).map(super::amx::Tiles::configure);
+        let tiles = bf16.tiles.filter(|_| rows >= WORTH).map(Tiles::configure);
         Self { dot: bf16.dot, tiles }
     }
 

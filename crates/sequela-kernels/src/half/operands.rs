@@ -62,9 +62,19 @@ impl RoundedPacking {
     }
 }
 
+/// What a pair of weights becomes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Words {
+    /// Two numbers in bf16.
+    Pairs,
+    /// What `single` reads.
+    Nested,
+}
+
 /// Rounds packed weights; what padding holds stays as it is, so zeros.
 pub(crate) struct RoundWeights<'a> {
     pub(crate) form: RoundedPacking,
+    pub(crate) words: Words,
     pub(crate) packed: &'a [f32],
     pub(crate) rounded: &'a mut [f32],
 }
@@ -72,7 +82,7 @@ pub(crate) struct RoundWeights<'a> {
 impl HalfKernel for RoundWeights<'_> {
     #[inline(always)]
     fn run(self, s: Dot) {
-        let Self { form, packed, rounded } = self;
+        let Self { form, words, packed, rounded } = self;
         let packing = form.packing;
         assert!(packed.len() >= packing.length() && rounded.len() >= form.length());
         let width = form.vectors.count();
@@ -99,7 +109,11 @@ impl HalfKernel for RoundWeights<'_> {
                             } else {
                                 s.zero()
                             };
-                            s.store(to.as_mut_ptr().cast(), s.pair(first, second));
+                            let pair = match words {
+                                Words::Pairs => s.pair(first, second),
+                                Words::Nested => s.nest(first, second),
+                            };
+                            s.store(to.as_mut_ptr().cast(), pair);
                         }
                     }
                 }

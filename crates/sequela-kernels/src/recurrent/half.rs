@@ -15,7 +15,8 @@ use crate::buffer::{Buffer, stride, values};
 use crate::half::Bf16;
 use crate::half::dot::{Dot, HalfKernel};
 use crate::half::multiply::{Engine, Job, ROWS, Run, SCRATCH_ROW, Scratch, Vectors};
-use crate::half::operands::{RoundWeights, RoundedPacking, padded_pairs, round_row};
+use crate::half::operands::{RoundWeights, RoundedPacking, Words, padded_pairs, round_row};
+use crate::half::single::{self, Values};
 use crate::panel::VECTORS;
 use crate::tile::At;
 use crate::{Context, Error, LANES, Precision};
@@ -28,6 +29,8 @@ pub(super) struct Half {
     pub(super) shape: RecurrentShape,
     /// Threads that it has rows for.
     pub(super) parts: usize,
+    /// `Nested` where there is one sequence only, on a processor with tiles.
+    words: Words,
     /// Version of the weights that were rounded last.
     rounded: Option<u64>,
     weights: Buffer,
@@ -54,6 +57,10 @@ impl Half {
             bf16,
             shape,
             parts,
+            words: match (bf16.tiles, capacity.sequences, keep) {
+                (Some(_), 1, Keep::Nothing) => Words::Nested,
+                _ => Words::Pairs,
+            },
             rounded: None,
             weights: Buffer::new(form(&shape).length()),
             rows: Buffer::new(values(rows, row_words(&shape))),
@@ -73,7 +80,12 @@ impl Half {
             return;
         }
         let form = form(&self.shape);
-        self.bf16.dot.run(RoundWeights { form, packed, rounded: &mut self.weights });
+        self.bf16.dot.run(RoundWeights {
+            form,
+            words: self.words,
+            packed,
+            rounded: &mut self.weights,
+        });
         if let Some(back) = &mut self.back {
             back.round(self.bf16, &self.shape, packed);
         }
@@ -105,6 +117,7 @@ impl Half {
         assert!(self.rounded.is_some(), "weights have to be rounded before a pass in bf16");
         HalfForward {
             bf16: self.bf16,
+            words: self.words,
             form: form(&self.shape),
             weights: self.weights.as_ptr(),
             rows: self.rows.as_mut_ptr().cast(),
@@ -132,6 +145,7 @@ fn row_words(shape: &RecurrentShape) -> usize {
 #[derive(Clone, Copy)]
 pub(super) struct HalfForward {
     bf16: Bf16,
+    words: Words,
     form: RoundedPacking,
     weights: *const f32,
     /// Rounded row of rank 0.
@@ -158,7 +172,11 @@ impl HalfForward {
     }
 
     fn tiles<C: Finishes>(&self, cell: C, step: &StepForward, rows: Range<usize>) {
-        self.bf16.dot.run(ForwardRows { half: self, cell, step, rows });
+        if self.words == Words::Nested {
+            self.bf16.dot.run(ForwardRow { half: self, cell, step, rows });
+        } else {
+            self.bf16.dot.run(ForwardRows { half: self, cell, step, rows });
+        }
     }
 }
 
@@ -219,6 +237,44 @@ impl<C: Finishes> HalfKernel for ForwardRows<'_, C> {
                     cell.gates(s.wide(), step, At { panel, part: 0, row }, count, z);
                 }
                 row += count;
+            }
+        }
+    }
+}
+
+/// The one sequence of a stream, from f32 values.
+struct ForwardRow<'a, C> {
+    half: &'a HalfForward,
+    cell: C,
+    step: &'a StepForward,
+    rows: Range<usize>,
+}
+
+impl<C: Finishes> HalfKernel for ForwardRow<'_, C> {
+    #[inline(always)]
+    fn run(self, s: Dot) {
+        let Self { half, cell, step, rows } = self;
+        let HalfForward { form, shape, .. } = *half;
+        let mut scratch = Scratch::zeroed();
+        let z = scratch.pointer();
+        for row in rows {
+            for n in 0..form.packing.panels {
+                let panel = step.sweep.panel(n, form.packing.panels);
+                // SAFETY: the panel lies inside the rounded weights; whoever made the step
+                // vouches for the row.
+                unsafe {
+                    let bias = half.weights.add(form.offset(panel));
+                    let b: *const u32 = bias.add(VECTORS * LANES).cast();
+                    let x = step.x.p.add(row * step.x.row);
+                    let input = Values { a: x, b, count: shape.inputs };
+                    let previous = step.previous.as_ref().map(|previous| Values {
+                        a: previous.p.wrapping_add(row * previous.row),
+                        b: b.wrapping_add(form.hidden_offset()),
+                        count: shape.hidden,
+                    });
+                    single::multiply(s, form.vectors, bias, [Some(input), previous], z);
+                    cell.gates(s.wide(), step, At { panel, part: 0, row }, 1, z);
+                }
             }
         }
     }
