@@ -7,7 +7,7 @@ mod common;
 use std::path::Path;
 
 use common::{finish, small};
-use sequela_core::{Limits, Random, Sequence, SubjectId};
+use sequela_core::{Limits, Random, Sequence, Steps, SubjectId};
 use sequela_train::{
     Dialogue, DialogueOptions, InputFormat, Model, OnFault, Options, PredictRows, StreamOptions,
     Streams, predict,
@@ -102,8 +102,8 @@ fn mixed(people: &[Sequence], seed: u64) -> Vec<(String, f64, f32)> {
         let person = open[usize::try_from(random.below(draw, open.len() as u64)).unwrap()];
         let at = next[person];
         next[person] += 1;
-        let sequelae = &people[person];
-        let value = match &sequelae.steps {
+        let series = &people[person];
+        let value = match &series.steps {
             sequela_core::Steps::Numeric { values, observed, .. } => {
                 if observed[at] {
                     values[at]
@@ -113,7 +113,7 @@ fn mixed(people: &[Sequence], seed: u64) -> Vec<(String, f64, f32)> {
             }
             _ => unreachable!(),
         };
-        steps.push((sequelae.id.clone(), sequelae.times.as_ref().unwrap()[at], value));
+        steps.push((series.id.clone(), series.times.as_ref().unwrap()[at], value));
     }
     steps
 }
