@@ -76,11 +76,8 @@ fn people() -> Vec<Sequence> {
                 time += if draw == 7 { 2.0 } else { draw as f64 / 100.0 };
                 times.push(time);
                 let silent = person == 3 && (15..30).contains(&step);
-                values.push(if draw.is_multiple_of(9) || silent {
-                    f32::NAN
-                } else {
-                    60.0 + draw as f32
-                });
+                let silent = silent || draw.is_multiple_of(9);
+                values.push(if silent { f32::NAN } else { 60.0 + draw as f32 });
             }
             let id = format!("p{person}");
             let sequence = Sequence::numeric(&id, SubjectId::new(&id), 1, &values).unwrap();
@@ -103,16 +100,8 @@ fn mixed(people: &[Sequence], seed: u64) -> Vec<(String, f64, f32)> {
         let at = next[person];
         next[person] += 1;
         let series = &people[person];
-        let value = match &series.steps {
-            sequela_core::Steps::Numeric { values, observed, .. } => {
-                if observed[at] {
-                    values[at]
-                } else {
-                    f32::NAN
-                }
-            }
-            _ => unreachable!(),
-        };
+        let Steps::Numeric { values, observed, .. } = &series.steps else { unreachable!() };
+        let value = if observed[at] { values[at] } else { f32::NAN };
         steps.push((series.id.clone(), series.times.as_ref().unwrap()[at], value));
     }
     steps
