@@ -9,7 +9,7 @@ mod common;
 use std::path::Path;
 
 use common::{finish, small};
-use sequela_core::{Limits, Random, Sequence, SubjectId};
+use sequela_core::{Limits, Random, Sequence, Steps, SubjectId};
 use sequela_train::{
     Dialogue, DialogueOptions, InputFormat, Model, OnFault, Options, PredictRows, StreamOptions,
     Streams, predict,
@@ -78,11 +78,8 @@ fn people() -> Vec<Sequence> {
                 time += if draw == 7 { 2.0 } else { draw as f64 / 100.0 };
                 times.push(time);
                 let silent = person == 3 && (15..30).contains(&step);
-                values.push(if draw.is_multiple_of(9) || silent {
-                    f32::NAN
-                } else {
-                    60.0 + draw as f32
-                });
+                let silent = silent || draw.is_multiple_of(9);
+                values.push(if silent { f32::NAN } else { 60.0 + draw as f32 });
             }
             let id = format!("p{person}");
             let sequence = Sequence::numeric(&id, SubjectId::new(&id), 1, &values).unwrap();
@@ -104,18 +101,10 @@ fn mixed(people: &[Sequence], seed: u64) -> Vec<(String, f64, f32)> {
         let person = open[usize::try_from(random.below(draw, open.len() as u64)).unwrap()];
         let at = next[person];
         next[person] += 1;
-        let sequelae = &people[person];
-        let value = match &sequelae.steps {
-            sequela_core::Steps::Numeric { values, observed, .. } => {
-                if observed[at] {
-                    values[at]
-                } else {
-                    f32::NAN
-                }
-            }
-            _ => unreachable!(),
-        };
-        steps.push((sequelae.id.clone(), sequelae.times.as_ref().unwrap()[at], value));
+        let series = &people[person];
+        let Steps::Numeric { values, observed, .. } = &series.steps else { unreachable!() };
+        let value = if observed[at] { values[at] } else { f32::NAN };
+        steps.push((series.id.clone(), series.times.as_ref().unwrap()[at], value));
     }
     steps
 }
