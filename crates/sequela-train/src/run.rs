@@ -221,7 +221,9 @@ impl Run<'_> {
         )];
         let baselines = &model.manifest().baselines;
         named.extend(baselines.forecasts(&prepared.encoder, &prepared.test));
-        if let Some(net) = &study.evaluate.baselines.feed_forward {
+        let values = prepared.encoder.length * prepared.encoder.width();
+        let flat = study.evaluate.baselines.feed_forward.as_ref();
+        if let Some(net) = flat.filter(|_| values <= WIDEST_FLAT) {
             observer(&Event::Baseline { name: "feed-forward net" });
             // The training is done and saved: a stop here costs this baseline alone.
             let Some(forecasts) = self.feed_forward(prepared, net, fit.context.threads())? else {
@@ -234,6 +236,10 @@ impl Run<'_> {
         let about = (model.target().name.as_str(), model.target().unit.as_str(), study.data.step());
         let mut evaluation = Evaluation::judge(&truth, &named, study.evaluate.replicates, about)?;
         evaluation.notes = notes(study, prepared);
+        if flat.is_some() && values > WIDEST_FLAT {
+            let why = format!("a window has {values} values, more than {WIDEST_FLAT}");
+            evaluation.notes.push(format!("the feed-forward net is left out: {why}"));
+        }
         let model = model.with_metrics(evaluation.metrics());
         let (name, judged) = &named[0];
         let stretch = Stretch::typical(&model, name, prepared, judged, &mut fit.context)?;
@@ -406,3 +412,7 @@ pub(crate) const TIMING: &str = "timing.jsonl";
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The model file.
 pub(crate) const MODEL: &str = "model.safetensors";
+
+/// Values of the widest window that a feed-forward net is set beside: its first layer grows with
+/// them.
+const WIDEST_FLAT: usize = 10_000;
