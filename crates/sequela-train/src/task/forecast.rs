@@ -19,6 +19,10 @@ use crate::study::{FeedForward, Study, Train};
 use crate::task::Trained;
 use crate::{Error, Event, Observer, network};
 
+/// Values of the widest window that a feed-forward net is set beside: its first layer grows with
+/// them.
+const WIDEST_FLAT: usize = 10_000;
+
 /// Judges a trained forecaster beside its baselines and writes its files; none where it was
 /// stopped.
 pub(crate) fn finish(
@@ -46,7 +50,9 @@ pub(crate) fn finish(
         forecasts(&model, prepared.judged(), &prepared.test, &mut fit.context)?,
     )];
     named.extend(model.baselines(&prepared.test));
-    if let Some(net) = &study.evaluate.baselines.feed_forward {
+    let values = prepared.encoder.length * prepared.encoder.width();
+    let flat = study.evaluate.baselines.feed_forward.as_ref();
+    if let Some(net) = flat.filter(|_| values <= WIDEST_FLAT) {
         observer(&Event::Baseline { name: "feed-forward net" });
         // The training is done and saved: a stop here costs this baseline alone.
         let Some(forecasts) = feed_forward(trained, prepared, net, fit.context.threads())? else {
@@ -59,6 +65,10 @@ pub(crate) fn finish(
     let about = (model.target().name.as_str(), model.target().unit.as_str(), study.data.step());
     let mut evaluation = Evaluation::judge(&truth, &named, study.evaluate.replicates, about)?;
     evaluation.notes = notes(study, prepared);
+    if flat.is_some() && values > WIDEST_FLAT {
+        let why = format!("a window has {values} values, more than {WIDEST_FLAT}");
+        evaluation.notes.push(format!("the feed-forward net is left out: {why}"));
+    }
     let model = model.with_metrics(evaluation.metrics());
     let (name, judged) = &named[0];
     let stretch = Stretch::typical(&model, name, prepared, judged, &mut fit.context)?;
