@@ -66,7 +66,7 @@ pub(crate) fn article_child(threads: usize) {
 fn named(variant: &str) -> String {
     match precision() {
         Precision::F32 => variant.to_owned(),
-        Precision::Bf16 => format!("{variant} {}", precision.name()),
+        Precision::Bf16 => format!("{variant} bf16"),
     }
 }
 
