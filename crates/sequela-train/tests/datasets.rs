@@ -50,7 +50,8 @@ fn main() -> ExitCode {
             let run = folder.path().join(study.window.length.to_string());
             let outcome = train(&study, &run, &Options::default(), &mut |_| {});
             let Ok(Outcome::Finished(report)) = outcome else { panic!("{outcome:?}") };
-            let against = named(&report.evaluation, "mean");
+            let evaluation = report.evaluation.forecasts().expect("forecasts");
+            let against = named(evaluation, "mean");
             assert!(against[0].skill.value > 0.0, "{against:?}");
         }
     });
