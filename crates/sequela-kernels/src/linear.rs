@@ -273,13 +273,14 @@ impl WeightGradient<'_> {
     /// Weight rows in one item.
     const ITEM: usize = 12;
 
-    /// Hands out runs of rows in the order in which they are summed.
-    #[inline(always)]
-    fn runs(&self, mut run: impl FnMut(Range<usize>)) {
-        match self.layout {
-            Some(layout) => layout.chunks_back(CHUNK_ROWS).for_each(run),
-            None => run(0..self.rows),
-        }
+    /// Runs of rows in the order in which they are summed.
+    ///
+    /// An iterator and not a function that takes a closure: a closure would not be compiled with
+    /// the instruction set of the kernel that it stands in.
+    fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        let chunks = self.layout.map(|layout| layout.chunks_back(CHUNK_ROWS));
+        let whole = self.layout.is_none().then_some(0..self.rows);
+        chunks.into_iter().flatten().chain(whole)
     }
 
     fn items_of_panel(&self) -> usize {
@@ -308,7 +309,7 @@ impl Kernel for WeightGradientItems<'_> {
                 let lane = part * S::WIDTH;
                 let dy = (job.dy.0.wrapping_add(panel * VECTORS * LANES + lane), job.dy.1);
                 let vectors = job.packing.row_vectors(panel);
-                job.runs(|run| {
+                for run in job.runs() {
                     let (start, rows) = (run.start, run.len());
                     // SAFETY: the job's constructor checked all extents, runs are rows of it, and
                     // this thread owns the item.
@@ -329,7 +330,7 @@ impl Kernel for WeightGradientItems<'_> {
                         };
                         outer.accumulate(s, first..last, vectors);
                     }
-                });
+                }
             }
         }
     }
