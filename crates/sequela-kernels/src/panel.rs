@@ -170,13 +170,12 @@ impl Kernel for Transpose<'_> {
                     if count == LANES {
                         s.transpose(source, vectors * LANES, target, width);
                     } else {
-                        for d in 0..LANES {
-                            for k in 0..count {
-                                target[d * width + k] = source[k * vectors * LANES + d];
-                            }
-                            // Whatever stood there would get into the padding of gradients.
-                            target[d * width + count..][..LANES - count].fill(0.0);
+                        // Zeros for the rows there are not: they get into the padding of gradients.
+                        let mut rows = [0.0; LANES * LANES];
+                        for (k, row) in rows.chunks_exact_mut(LANES).take(count).enumerate() {
+                            row.copy_from_slice(&source[k * vectors * LANES..][..LANES]);
                         }
+                        s.transpose(&rows, LANES, target, width);
                     }
                     column += 1;
                 }

@@ -37,11 +37,16 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Allocations of one call, after a first one. The test harness's own thread allocates now and
+/// then, a kernel that does so each time: the least of several calls is the kernel's.
 fn counted(mut f: impl FnMut()) -> usize {
     f();
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    f();
-    ALLOCATIONS.load(Ordering::Relaxed) - before
+    let calls = (0..5).map(|_| {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        f();
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    });
+    calls.min().unwrap()
 }
 
 #[test]

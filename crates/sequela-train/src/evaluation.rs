@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::encode::Encoder;
-use crate::judged::Judged;
+use crate::judged::{Judged, notes_list};
 use crate::model::{Metric, Model};
 use crate::predict::{Options, forecasts};
 use crate::series::Examples;
@@ -115,12 +115,7 @@ impl Evaluation {
             self.table().markdown(),
             self.differences().markdown()
         );
-        for note in &self.notes {
-            let _ = write!(text, "\n- {note}");
-        }
-        if !self.notes.is_empty() {
-            text.push('\n');
-        }
+        text.push_str(&notes_list(&self.notes));
         text
     }
 

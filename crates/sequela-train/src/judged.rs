@@ -54,3 +54,12 @@ impl Judged {
         }
     }
 }
+
+/// Notes as a Markdown list, a blank line before it.
+pub(crate) fn notes_list(notes: &[String]) -> String {
+    let mut text: String = notes.iter().map(|note| format!("\n- {note}")).collect();
+    if !notes.is_empty() {
+        text.push('\n');
+    }
+    text
+}

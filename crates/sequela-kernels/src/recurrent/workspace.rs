@@ -60,6 +60,8 @@ pub struct Workspace {
     pub(super) final_states: [Buffer; 2],
     pub(super) final_gradients: [Buffer; 2],
     pub(super) initial_gradients: [Buffer; 2],
+    /// Whether those may be other than zero.
+    initial_reached: bool,
     /// Whole gradients of h and c of every step; empty where nobody asked.
     pub(super) totals: [Buffer; 2],
     pub(super) input_steps: Vec<OuterStep>,
@@ -127,6 +129,7 @@ impl Workspace {
                 Buffer::new(backward * matrix),
                 Buffer::new(backward * cell * matrix),
             ],
+            initial_reached: false,
             totals: [Buffer::default(), Buffer::default()],
             input_steps: Vec::with_capacity(steps),
             hidden_steps: Vec::with_capacity(steps),
@@ -266,10 +269,15 @@ impl Workspace {
     /// Copies the gradients of initial states into batch order; zeros where none was given.
     pub(super) fn keep_initial_gradients(&mut self, layout: &Layout, initial: &Initial<'_>) {
         let (h, sequences) = (self.shape.hidden, layout.sequences());
+        let given = initial.hidden.is_some() || initial.cell.is_some();
+        let reached = std::mem::replace(&mut self.initial_reached, given);
         let Self { starting, carry, initial_gradients, .. } = self;
+        if reached {
+            for gradient in initial_gradients.iter_mut() {
+                gradient.fill(0.0);
+            }
+        }
         let [hidden, cell] = initial_gradients;
-        hidden.fill(0.0);
-        cell.fill(0.0);
         if initial.hidden.is_some() {
             let mut hidden = MatrixMut::new(hidden, sequences, h);
             for (rank, &b) in layout.order().iter().enumerate() {

@@ -16,6 +16,7 @@ use super::cases::Cases;
 use super::predict::probabilities;
 use super::{ClassMetric, Classes};
 use crate::evaluation::estimate;
+use crate::judged::notes_list;
 use crate::model::Model;
 use crate::predict::Options;
 use crate::{Error, network};
@@ -156,12 +157,7 @@ impl ClassEvaluation {
             self.table().markdown(),
             self.differences().markdown()
         );
-        for note in &self.notes {
-            let _ = write!(text, "\n- {note}");
-        }
-        if !self.notes.is_empty() {
-            text.push('\n');
-        }
+        text.push_str(&notes_list(&self.notes));
         text
     }
 
