@@ -242,9 +242,14 @@ def classifiers():
             keep("whole2/calibration", np.stack(calibration_curve(truth, p[:, 1], n_bins=8, strategy="quantile"), axis=1))
 
 
-forecasts()
-classification()
-classifiers()
-lines = [f"# made by make_eval.py with scikit-learn {sklearn.__version__}, NumPy {np.__version__}"]
-lines += [f"{name} {' '.join(repr(v) for v in values)}" for name, values in OUT.items()]
-(Path(__file__).parent / "eval.txt").write_text("\n".join(lines) + "\n")
+def write(script):
+    lines = [f"# made by {script} with scikit-learn {sklearn.__version__}, NumPy {np.__version__}"]
+    lines += [f"{name} {' '.join(repr(v) for v in values)}" for name, values in OUT.items()]
+    (Path(__file__).parent / script.replace("make_", "").replace(".py", ".txt")).write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    forecasts()
+    classification()
+    classifiers()
+    write("make_eval.py")

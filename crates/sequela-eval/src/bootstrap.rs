@@ -15,6 +15,9 @@
 //! interval too narrow: on 1000 rows of a first-order autoregression with coefficient 0, 0.5 and
 //! 0.9 (blocks of 10) it covers about 94 %, 91 % and 77 %.
 //!
+//! Where a class is rare ([`RARE_SUBJECTS`]), subjects are drawn within their class
+//! ([`classify::score`](crate::classify::score)): a replicate without a case has no AUROC.
+//!
 //! **Determinism** draws are a function of the seed alone: the same bits on every machine, and
 //! the same draws for every metric and forecaster, so that differences are paired.
 //!
@@ -66,6 +69,10 @@ impl Default for Bootstrap {
 
 /// Below this many subjects a percentile interval is visibly too narrow; tables say so.
 pub const FEW_SUBJECTS: usize = 10;
+
+/// A class that fewer subjects have is rare: subjects are drawn within classes then, so that every
+/// replicate has as many of each as the data (Davison and Hinkley 1997, section 3.2.4).
+pub const RARE_SUBJECTS: usize = 20;
 
 /// The interval around a figure, and what it is an interval over.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -168,7 +175,7 @@ impl Bootstrap {
         units: &Units,
         mut statistics: impl FnMut(&[usize]) -> [f64; N],
     ) -> [Interval; N] {
-        let (count, draws) = (units.ranges.len(), units.draws);
+        let (count, draws) = (units.ranges.len(), units.draws());
         if self.replicates == 0 || count < 2 {
             return [Interval::None; N];
         }
@@ -176,9 +183,14 @@ impl Bootstrap {
         let mut drawn = vec![0; draws];
         let mut samples: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
         for replicate in 0..u64::from(self.replicates) {
-            for (draw, unit) in drawn.iter_mut().enumerate() {
-                let index = replicate * draws as u64 + draw as u64;
-                *unit = usize::try_from(random.below(index, count as u64)).unwrap_or(0);
+            let mut index = replicate * draws as u64;
+            let mut places = drawn.iter_mut();
+            for (members, draws) in &units.strata {
+                for unit in places.by_ref().take(*draws) {
+                    let found = random.below(index, members.len() as u64);
+                    *unit = members.start + usize::try_from(found).unwrap_or(0);
+                    index += 1;
+                }
             }
             for (sample, value) in samples.iter_mut().zip(statistics(&drawn)) {
                 if value.is_finite() {
@@ -208,7 +220,8 @@ pub(crate) struct Units {
     kind: Kind,
     order: Vec<usize>,
     ranges: Vec<Range<usize>>,
-    draws: usize,
+    /// Units that are drawn among each other, and how many of them in a replicate.
+    strata: Vec<(Range<usize>, usize)>,
 }
 
 #[derive(Debug)]
@@ -233,8 +246,8 @@ impl Units {
             }
         }
         if ranges.len() != 1 {
-            let draws = ranges.len();
-            return Self { kind: Kind::Subjects, order, ranges, draws };
+            let strata = vec![(0..ranges.len(), ranges.len())];
+            return Self { kind: Kind::Subjects, order, ranges, strata };
         }
         let rows = order.len();
         let block = cube_root(rows).max(least).max(1);
@@ -244,7 +257,34 @@ impl Units {
         } else {
             (0..=rows - block).map(|start| start..start + block).collect()
         };
-        Self { kind: Kind::Blocks(block), order, ranges, draws: rows.div_ceil(block) }
+        let strata = vec![(0..ranges.len(), rows.div_ceil(block))];
+        Self { kind: Kind::Blocks(block), order, ranges, strata }
+    }
+
+    /// The same subjects, each drawn among those of its stratum only, so that every replicate has
+    /// as many of each stratum as the data; `stratum` tells that of a subject's rows.
+    pub(crate) fn stratified(mut self, stratum: impl Fn(&[usize]) -> u32) -> Self {
+        if !matches!(self.kind, Kind::Subjects) {
+            return self;
+        }
+        let of = |range: &Range<usize>| stratum(&self.order[range.clone()]);
+        let mut keyed: Vec<(u32, Range<usize>)> =
+            self.ranges.iter().map(|range| (of(range), range.clone())).collect();
+        keyed.sort_by_key(|(stratum, _)| *stratum);
+        let sizes: Vec<usize> = keyed.chunk_by(|a, b| a.0 == b.0).map(<[_]>::len).collect();
+        let mut start = 0;
+        self.strata.clear();
+        for size in sizes {
+            self.strata.push((start..start + size, size));
+            start += size;
+        }
+        self.ranges = keyed.into_iter().map(|(_, range)| range).collect();
+        self
+    }
+
+    /// Units in a replicate.
+    fn draws(&self) -> usize {
+        self.strata.iter().map(|(_, draws)| draws).sum()
     }
 
     /// The rows of a unit.
@@ -386,7 +426,7 @@ mod tests {
     fn one_subject_gets_blocks_over_time_or_nothing() {
         let long = Units::new(&[7; 1000], 5);
         assert!(matches!(long.kind, Kind::Blocks(10)));
-        assert_eq!((long.len(), long.draws), (991, 100));
+        assert_eq!((long.len(), long.draws()), (991, 100));
         assert!(matches!(Units::new(&[7; 1000], 30).kind, Kind::Blocks(30)));
         let short = Units::new(&[7; 20], 5);
         let [interval] = Bootstrap::default().intervals(&short, |_| [0.0]);
@@ -401,6 +441,19 @@ mod tests {
         assert_eq!(interval, Interval::None);
         let off = Bootstrap { replicates: 0, ..Bootstrap::default() };
         assert_eq!(off.intervals(&units, |_| [1.0]), [Interval::None]);
+    }
+
+    #[test]
+    fn strata_keep_their_sizes_in_every_draw() {
+        // Rows of eight subjects; the second and the last are rare.
+        let subjects = [0, 0, 1, 2, 3, 4, 5, 6, 7, 7];
+        let rare = |rows: &[usize]| u32::from(rows.iter().any(|&row| row == 2 || row == 9));
+        let units = Units::new(&subjects, 1).stratified(rare);
+        let [share] = Bootstrap::default().intervals(&units, |drawn| {
+            let rare = drawn.iter().filter(|&&unit| rare(units.rows(unit)) == 1).count();
+            [rare as f64 / drawn.len() as f64]
+        });
+        assert_eq!(share.bounds(), Some((0.25, 0.25)));
     }
 
     #[test]

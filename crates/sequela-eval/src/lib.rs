@@ -31,6 +31,7 @@ pub mod bootstrap;
 pub mod classify;
 mod error;
 pub mod forecast;
+pub mod newton;
 pub mod picture;
 pub mod table;
 

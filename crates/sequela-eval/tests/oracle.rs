@@ -1,10 +1,13 @@
 //! Every metric and interval against scikit-learn and `NumPy` (`testdata/eval/make_eval.py`).
 #![allow(clippy::unwrap_used, reason = "a test; helpers outside #[test] functions unwrap too")]
 
+mod common;
+
 use std::collections::BTreeMap;
 
+use common::{Oracle, close, integer, same};
 use sequela_core::SubjectId;
-use sequela_eval::bootstrap::{Bootstrap, Estimate, Interval};
+use sequela_eval::bootstrap::{Bootstrap, Interval};
 use sequela_eval::classify::{
     self, Answers, Confusion, Figure, Ranking, ThresholdRule, brier, calibration, log_loss,
     log_loss_classes,
@@ -13,59 +16,22 @@ use sequela_eval::forecast::{Truth, compare, mase, score};
 
 const NUMBERS: &str = include_str!("../../../testdata/eval/eval.txt");
 
-struct Oracle(BTreeMap<String, Vec<f64>>);
-
-impl Oracle {
-    fn load() -> Self {
-        let lists = NUMBERS.lines().filter(|line| !line.starts_with('#')).map(|line| {
-            let mut words = line.split(' ');
-            let name = words.next().unwrap().to_owned();
-            (name, words.map(|word| word.parse().unwrap()).collect())
-        });
-        Self(lists.collect())
-    }
-
-    fn list(&self, case: &str, name: &str) -> &[f64] {
-        &self.0[&format!("{case}/{name}")]
-    }
-
-    fn one(&self, case: &str, name: &str) -> f64 {
-        self.list(case, name)[0]
-    }
-
-    fn whole(&self, case: &str, name: &str) -> Vec<u32> {
-        self.list(case, name).iter().map(|&value| integer(value)).collect()
-    }
-
-    fn flags(&self, case: &str, name: &str) -> Vec<bool> {
-        self.list(case, name).iter().map(|&value| value > 0.5).collect()
-    }
-
-    fn narrow(&self, case: &str, name: &str) -> Vec<f32> {
-        #[allow(clippy::cast_possible_truncation, reason = "the script wrote f32 values")]
-        self.list(case, name).iter().map(|&value| value as f32).collect()
-    }
-}
-
-fn integer(value: f64) -> u32 {
-    format!("{value}").parse().unwrap()
-}
-
-fn close(ours: f64, theirs: f64, what: &str) {
-    let error = (ours - theirs).abs() / theirs.abs().max(1.0);
-    assert!(error <= 1e-12, "{what}: {ours} against {theirs}");
-}
-
-fn same(ours: &Estimate, oracle: &Oracle, case: &str, name: &str) {
-    let theirs = oracle.list(case, name);
-    let (low, high) = ours.interval.bounds().unwrap();
-    for (ours, theirs) in [ours.value, low, high].into_iter().zip(theirs) {
-        close(ours, *theirs, &format!("{case}/{name}"));
-    }
-}
+/// The figures of the file, in its order; those of calibration have a file of their own.
+const FIGURES: [Figure; 10] = [
+    Figure::Auroc,
+    Figure::Auprc,
+    Figure::Brier,
+    Figure::LogLoss,
+    Figure::ObservedLessExpected,
+    Figure::Accuracy,
+    Figure::Sensitivity,
+    Figure::Specificity,
+    Figure::Precision,
+    Figure::F1,
+];
 
 fn forecast_case(case: &str) -> Vec<Interval> {
-    let oracle = Oracle::load();
+    let oracle = Oracle::load(NUMBERS);
     let subjects: Vec<SubjectId> =
         oracle.whole(case, "subjects").iter().map(|s| SubjectId::new(s.to_string())).collect();
     let horizons: Vec<usize> =
@@ -119,7 +85,7 @@ fn forecasts_of_one_person() {
 
 #[test]
 fn binary_metrics_with_ties_and_weights() {
-    let oracle = Oracle::load();
+    let oracle = Oracle::load(NUMBERS);
     for case in ["smooth", "ties", "weights", "rare", "pair"] {
         let probability = oracle.list(case, "probability");
         let label = oracle.flags(case, "label");
@@ -134,7 +100,7 @@ fn binary_metrics_with_ties_and_weights() {
 
 #[test]
 fn an_auroc_with_its_interval_by_subject() {
-    let oracle = Oracle::load();
+    let oracle = Oracle::load(NUMBERS);
     let subjects: Vec<SubjectId> =
         oracle.whole("smooth", "subjects").iter().map(|s| SubjectId::new(s.to_string())).collect();
     let label = oracle.flags("smooth", "label");
@@ -149,7 +115,7 @@ fn an_auroc_with_its_interval_by_subject() {
 
 #[test]
 fn decisions_and_probabilities_of_several_classes() {
-    let oracle = Oracle::load();
+    let oracle = Oracle::load(NUMBERS);
     let (truth, decided) = (oracle.whole("classes", "truth"), oracle.whole("classes", "decided"));
     let weight = oracle.list("classes", "weight");
     let loss =
@@ -174,7 +140,7 @@ fn decisions_and_probabilities_of_several_classes() {
 }
 
 fn whole(case: &str, classes: usize) -> (classify::Truth, [Answers; 2]) {
-    let oracle = Oracle::load();
+    let oracle = Oracle::load(NUMBERS);
     let mut truth = classify::Truth::new(classes);
     for (subject, class) in
         oracle.whole("whole", "subjects").iter().zip(oracle.whole(case, "truth"))
@@ -190,13 +156,13 @@ fn whole(case: &str, classes: usize) -> (classify::Truth, [Answers; 2]) {
 
 #[test]
 fn whole_classifiers_and_their_paired_differences() {
-    let oracle = Oracle::load();
+    let oracle = Oracle::load(NUMBERS);
     for (case, classes) in [("whole2", 2), ("whole3", 3)] {
         let (truth, [model, other]) = whole(case, classes);
         let scores = classify::score(&truth, &model, &Bootstrap::default()).unwrap();
         let differences = classify::compare(&truth, &model, &other, &Bootstrap::default()).unwrap();
         let theirs = oracle.list(case, "figures");
-        for (figure, theirs) in Figure::ALL.into_iter().zip(theirs) {
+        for (figure, theirs) in FIGURES.into_iter().zip(theirs) {
             let ours = scores.iter().find(|score| score.figure == figure);
             match ours {
                 Some(ours) => close(ours.estimate.unwrap().value, *theirs, figure.key()),
@@ -214,7 +180,7 @@ fn whole_classifiers_and_their_paired_differences() {
 
 #[test]
 fn thresholds_curves_and_calibration_of_two_classes() {
-    let oracle = Oracle::load();
+    let oracle = Oracle::load(NUMBERS);
     let (truth, [model, _]) = whole("whole2", 2);
     let (probability, label) = (model.of(1, 2), truth.is(1));
     for (rule, name) in [(ThresholdRule::Youden, "youden"), (ThresholdRule::F1, "best_f1")] {

@@ -57,7 +57,7 @@ impl Judged {
 
 /// Notes as a Markdown list, a blank line before it.
 pub(crate) fn notes_list(notes: &[String]) -> String {
-    let mut text: String = notes.iter().map(|note| format!("\n- {note}")).collect();
+    let mut text = notes.iter().fold(String::new(), |text, note| text + "\n- " + note);
     if !notes.is_empty() {
         text.push('\n');
     }

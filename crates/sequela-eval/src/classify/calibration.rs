@@ -1,8 +1,9 @@
 //! Whether probabilities come true.
 
-use super::same_length;
+use super::{check_weights, same_length, weight};
 use crate::Error;
-use crate::error::row;
+use crate::error::{place, row};
+use crate::newton::Problem;
 
 /// Rows of similar probability, and how many of them were cases.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,6 +68,170 @@ pub fn calibration(
     Ok(found)
 }
 
+/// The straight line through the log odds that says how probabilities are off.
+///
+/// **Source** Cox, Biometrika 45 (1958) 562; Van Calster, `McLernon`, van Smeden, Wynants and
+/// Steyerberg, BMC Medicine 17 (2019) 230.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CalibrationLine {
+    /// What has to be added to the log odds, as they are, so that as many cases are expected as
+    /// there are (calibration in the large): above 0 where risks are told too low.
+    pub intercept: f64,
+    /// What the log odds have to be multiplied by, with an intercept of its own: below 1 where
+    /// high risks are told too high and low ones too low.
+    pub slope: f64,
+}
+
+/// The line of rows as they are, and its way for others: what is prepared once.
+#[derive(Debug, Clone)]
+pub(crate) struct LineFit {
+    log_odds: Vec<f64>,
+    labels: Vec<bool>,
+    start: [f64; 3],
+}
+
+impl LineFit {
+    pub(crate) fn new(probabilities: &[f64], labels: &[bool]) -> Self {
+        let log_odds = probabilities.iter().map(|&p| log_odds_of(p)).collect();
+        Self { log_odds, labels: labels.to_vec(), start: [0.0, 1.0, 0.0] }
+    }
+
+    /// Intercept and slope for these weights; NaN where there is none.
+    pub(crate) fn line(&self, weights: Option<&[f64]>) -> CalibrationLine {
+        let plain = Problem { weights, ..Problem::new(&self.log_odds, 1, &self.labels).exact() };
+        let mut found = CalibrationLine { intercept: f64::NAN, slope: f64::NAN };
+        let Some(spread) = self.spread(weights) else { return found };
+        let moved = Problem { rows: &[], width: 0, offsets: Some(&self.log_odds), ..plain };
+        let [first, slope, intercept] = self.start;
+        found.intercept = moved.fit_from(vec![first])[0];
+        if spread == Spread::Overlap {
+            found.slope = plain.fit_from(vec![slope, intercept])[0];
+        }
+        found
+    }
+
+    /// The same, whose next fits start from here.
+    pub(crate) fn started(mut self) -> Self {
+        let CalibrationLine { intercept, slope } = self.line(None);
+        if slope.is_finite() {
+            let plain = Problem::new(&self.log_odds, 1, &self.labels).exact();
+            let line = plain.fit_from(vec![slope, 0.0]);
+            self.start = [intercept, line[0], line[1]];
+        }
+        self
+    }
+
+    /// Whether cases and controls can have a line; none where one of them is not there.
+    fn spread(&self, weights: Option<&[f64]>) -> Option<Spread> {
+        let (mut case, mut control) =
+            ([f64::INFINITY, -f64::INFINITY], [f64::INFINITY, -f64::INFINITY]);
+        for (at, (&z, &label)) in self.log_odds.iter().zip(&self.labels).enumerate() {
+            if weight(weights, at) > 0.0 {
+                let ends = if label { &mut case } else { &mut control };
+                *ends = [ends[0].min(z), ends[1].max(z)];
+            }
+        }
+        if case[0] > case[1] || control[0] > control[1] {
+            return None;
+        }
+        let apart = case[0] >= control[1] || control[0] >= case[1];
+        Some(if apart { Spread::Apart } else { Spread::Overlap })
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Spread {
+    /// Cases and controls share a range of log odds.
+    Overlap,
+    /// A threshold parts them: no finite slope is best.
+    Apart,
+}
+
+/// Intercept and slope of logistic recalibration of the probabilities of a case.
+///
+/// Probabilities are held within 2^-52 of 0 and 1. The slope is NaN where all cases have higher
+/// (or all lower) probabilities than all controls, or all the same: no finite slope is best.
+///
+/// # Errors
+/// [`Error::Shape`] and [`Error::Value`] for lists of different lengths, a probability outside
+/// 0..=1 or a bad weight; [`Error::OneClass`] where cases or controls have no weight.
+///
+/// # Example
+/// ```
+/// use sequela_eval::classify::calibration_line;
+/// let (p, died) = ([0.2, 0.2, 0.2, 0.2, 0.8, 0.8, 0.8, 0.8], [true, false, false, false, true, true, true, false]);
+/// let line = calibration_line(&p, &died, None)?;
+/// assert!(line.intercept.abs() < 1e-9);
+/// // Told 0.2 and 0.8, came true 0.25 and 0.75.
+/// assert!((line.slope - 3.0_f64.ln() / 4.0_f64.ln()).abs() < 1e-9);
+/// # Ok::<(), sequela_eval::Error>(())
+/// ```
+pub fn calibration_line(
+    probabilities: &[f64],
+    labels: &[bool],
+    weights: Option<&[f64]>,
+) -> Result<CalibrationLine, Error> {
+    check(probabilities, labels, weights)?;
+    let line = LineFit::new(probabilities, labels).line(weights);
+    if line.intercept.is_nan() {
+        return Err(Error::OneClass { location: place("labels"), metric: "the calibration line" });
+    }
+    Ok(line)
+}
+
+/// The expected calibration error: rows in ten bins of equal width, the mean over rows of how far
+/// the observed share of a bin is from its mean probability.
+///
+/// # Errors
+/// As [`calibration_line`]; [`Error::Nothing`] without weight.
+///
+/// **Source** Naeini, Cooper and Hauskrecht, AAAI 2015; bins as Guo, Pleiss, Sun and Weinberger,
+/// ICML 2017, of the case's probability.
+///
+/// # Example
+/// ```
+/// use sequela_eval::classify::expected_calibration_error;
+/// let error = expected_calibration_error(&[0.15, 0.15, 0.85], &[false, true, true], None)?;
+/// assert!((error - (2.0 * 0.35 + 0.15) / 3.0).abs() < 1e-15);
+/// # Ok::<(), sequela_eval::Error>(())
+/// ```
+pub fn expected_calibration_error(
+    probabilities: &[f64],
+    labels: &[bool],
+    weights: Option<&[f64]>,
+) -> Result<f64, Error> {
+    check(probabilities, labels, weights)?;
+    let (mut excess, mut total) = ([0.0; BINS], 0.0);
+    for (at, (&p, &label)) in probabilities.iter().zip(labels).enumerate() {
+        let v = weight(weights, at);
+        excess[bin(p)] += v * (f64::from(u8::from(label)) - p);
+        total += v;
+    }
+    if total > 0.0 {
+        return Ok(excess.iter().map(|e| e.abs()).sum::<f64>() / total);
+    }
+    Err(Error::Nothing { location: place("classification") })
+}
+
+/// The bin of a probability: `[0, 0.1), [0.1, 0.2) ... [0.9, 1]`.
+fn bin(p: f64) -> usize {
+    (1..BINS).filter(|&k| p >= k as f64 / BINS as f64).count()
+}
+
+fn check(probabilities: &[f64], labels: &[bool], weights: Option<&[f64]>) -> Result<(), Error> {
+    same_length("the list of probabilities", probabilities.len(), labels.len())?;
+    check_weights(weights, labels.len())?;
+    super::probability::check_probabilities(probabilities, 1)
+}
+
+/// The log odds of a probability, held within 2^-52 of 0 and 1.
+pub(crate) fn log_odds_of(p: f64) -> f64 {
+    let p = p.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
+    libm::log(p) - libm::log1p(-p)
+}
+
+const BINS: usize = 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +247,19 @@ mod tests {
         assert!(calibration(&[], &[], 10).unwrap().is_empty());
         assert!(calibration(&[0.1], &[], 10).is_err());
         assert!(calibration(&[f64::NAN], &[true], 10).is_err());
+    }
+
+    #[test]
+    fn a_line_needs_both_classes_and_overlap() {
+        let line = |p: &[f64], label: &[bool]| calibration_line(p, label, None);
+        assert!(matches!(line(&[0.2, 0.3], &[true, true]), Err(Error::OneClass { .. })));
+        assert!(line(&[0.2, 1.3], &[true, false]).is_err());
+        let apart = line(&[0.2, 0.3, 0.9], &[false, false, true]).unwrap();
+        assert!(apart.slope.is_nan() && apart.intercept.is_finite());
+        let constant = line(&[0.3; 4], &[false, false, true, true]).unwrap();
+        assert!(constant.slope.is_nan() && (constant.intercept + log_odds_of(0.3)).abs() < 1e-9);
+        assert!((log_odds_of(0.0) + 36.04).abs() < 0.01 && log_odds_of(1.0) > 36.0);
+        assert!(expected_calibration_error(&[], &[], None).is_err());
+        assert_eq!([0.0, 0.1, 0.3, 0.95, 1.0].map(bin), [0, 1, 3, 9, 9]);
     }
 }

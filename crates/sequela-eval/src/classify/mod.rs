@@ -3,6 +3,10 @@
 //! - [`Ranking`]: AUROC and average precision (AUPRC), ties counted half;
 //! - [`brier`], [`log_loss`], [`log_loss_classes`]: are the probabilities right?
 //! - [`Confusion`]: accuracy, sensitivity, precision, F1 of decisions;
+//! - [`calibration`], [`calibration_line`], [`expected_calibration_error`]: do risks come true?
+//!   [`Recalibration`] makes them;
+//! - [`decision_curve`]: is acting on them worth it? [`SepsisUtility`]: are hourly warnings?
+//! - [`subgroups`]: the same figures for parts of the people;
 //! - [`ThresholdRule`]: from a probability to a decision, chosen on other subjects;
 //! - [`score`], [`compare`]: all of these with intervals by subject, and paired differences.
 //!
@@ -30,21 +34,31 @@
 
 mod calibration;
 mod confusion;
+mod decision;
 mod probability;
 mod ranking;
+mod recalibration;
 mod score;
+mod subgroups;
 mod tables;
 mod threshold;
 mod truth;
+mod utility;
 
-pub use calibration::{CalibrationGroup, calibration};
+pub use calibration::{
+    CalibrationGroup, CalibrationLine, calibration, calibration_line, expected_calibration_error,
+};
 pub use confusion::Confusion;
+pub use decision::{NetBenefit, decision_curve};
 pub use probability::{brier, brier_classes, log_loss, log_loss_classes};
 pub use ranking::{Ranking, RocPoint};
-pub use score::{ClassDifference, ClassScore, Figure, compare, score};
+pub use recalibration::{Recalibration, RecalibrationRule};
+pub use score::{ClassDifference, ClassScore, Figure, compare, is_stratified, score};
+pub use subgroups::{Least, Subgroup, subgroup_table, subgroups};
 pub use tables::{difference_table, score_table};
 pub use threshold::ThresholdRule;
 pub use truth::{Answers, Truth};
+pub use utility::SepsisUtility;
 
 use crate::Error;
 use crate::error::{place, row};

@@ -145,7 +145,7 @@ fn binary(
     mean(sum, total)
 }
 
-fn check_probabilities(probabilities: &[f64], width: usize) -> Result<(), Error> {
+pub(super) fn check_probabilities(probabilities: &[f64], width: usize) -> Result<(), Error> {
     match probabilities.iter().position(|p| !(0.0..=1.0).contains(p)) {
         Some(at) => Err(Error::Value {
             location: row(at / width),

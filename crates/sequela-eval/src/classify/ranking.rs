@@ -138,6 +138,63 @@ impl Ranking {
         points
     }
 
+    /// The highest share of cases that is found while at least `specificity` of the controls are
+    /// left alone; no threshold is chosen by it that could be used on others.
+    ///
+    /// # Errors
+    /// As for [`Ranking::auroc`].
+    ///
+    /// # Example
+    /// ```
+    /// use sequela_eval::classify::Ranking;
+    /// let ranking = Ranking::new(&[0.9, 0.8, 0.7, 0.1], &[true, false, true, false])?;
+    /// assert_eq!(ranking.sensitivity_at(0.95, None)?, 0.5);
+    /// assert_eq!(ranking.sensitivity_at(0.5, None)?, 1.0);
+    /// # Ok::<(), sequela_eval::Error>(())
+    /// ```
+    pub fn sensitivity_at(&self, specificity: f64, weights: Option<&[f64]>) -> Result<f64, Error> {
+        check_weights(weights, self.labels.len())?;
+        let (mut all_cases, mut all_controls) = (0.0, 0.0);
+        self.each_score(weights, |new_cases, new_controls| {
+            all_cases += new_cases;
+            all_controls += new_controls;
+        });
+        if all_cases <= 0.0 || all_controls <= 0.0 {
+            return Err(Error::OneClass { location: place("labels"), metric: "sensitivity" });
+        }
+        // A share that is allowed but for roundings is allowed.
+        let most = (1.0 - specificity + 1e-12) * all_controls;
+        let (mut cases, mut controls, mut best) = (0.0, 0.0, 0.0);
+        self.each_score(weights, |new_cases, new_controls| {
+            cases += new_cases;
+            controls += new_controls;
+            if controls <= most {
+                best = cases / all_cases;
+            }
+        });
+        Ok(best)
+    }
+
+    /// The precision-recall curve: recall and precision at each score, the highest first.
+    ///
+    /// # Example
+    /// ```
+    /// use sequela_eval::classify::Ranking;
+    /// let ranking = Ranking::new(&[0.9, 0.8, 0.1], &[true, false, true])?;
+    /// assert_eq!(ranking.precision_recall(), [(0.5, 1.0), (0.5, 0.5), (1.0, 2.0 / 3.0)]);
+    /// # Ok::<(), sequela_eval::Error>(())
+    /// ```
+    pub fn precision_recall(&self) -> Vec<(f64, f64)> {
+        let all_cases = self.labels.iter().filter(|label| **label).count() as f64;
+        let all_controls = self.labels.len() as f64 - all_cases;
+        let points = self.curve().into_iter().skip(1).map(|point| {
+            let (found, false_alarms) =
+                (point.sensitivity * all_cases, point.false_alarms * all_controls);
+            (point.sensitivity, found / (found + false_alarms))
+        });
+        points.collect()
+    }
+
     /// Calls `visit` with the weight of cases and of controls at each score, highest first.
     fn each_score(&self, weights: Option<&[f64]>, mut visit: impl FnMut(f64, f64)) {
         let (mut cases, mut controls) = (0.0, 0.0);

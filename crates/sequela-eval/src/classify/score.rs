@@ -1,8 +1,12 @@
 //! All figures of a classifier, with intervals by subject.
 
-use super::{Answers, Confusion, Ranking, Truth, brier, brier_classes, log_loss_classes};
+use super::calibration::LineFit;
+use super::{
+    Answers, Confusion, Ranking, Truth, brier, brier_classes, expected_calibration_error,
+    log_loss_classes,
+};
 use crate::Error;
-use crate::bootstrap::{Bootstrap, Estimate, Interval, Units, group};
+use crate::bootstrap::{Bootstrap, Estimate, Interval, RARE_SUBJECTS, Units, group};
 use crate::error::place;
 
 /// One kind of figure.
@@ -20,8 +24,16 @@ pub enum Figure {
     Brier,
     /// Log loss in nats.
     LogLoss,
+    /// Share of cases found where 95 % of controls are left alone.
+    SensitivityAt95,
     /// How many cases there are less how many were expected, per row; two classes only.
     ObservedLessExpected,
+    /// Calibration in the large: what the log odds lack; two classes only.
+    CalibrationIntercept,
+    /// What the log odds are to be multiplied by; two classes only.
+    CalibrationSlope,
+    /// Expected calibration error in ten bins; two classes only.
+    CalibrationError,
     /// Share of right decisions.
     Accuracy,
     /// Share of cases found.
@@ -32,24 +44,34 @@ pub enum Figure {
     Precision,
     /// Harmonic mean of sensitivity and precision.
     F1,
+    /// The lower of sensitivity and precision of the decisions, 0 where nobody is decided to be a
+    /// case; two classes only. With [`ThresholdRule::Event1`](super::ThresholdRule::Event1) the
+    /// score of event 1 of the PhysioNet/CinC Challenge 2012.
+    Event1,
 }
 
 impl Figure {
     /// Every figure, in the order of tables.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; FIGURES] = [
         Self::Auroc,
         Self::Auprc,
         Self::Brier,
         Self::LogLoss,
+        Self::SensitivityAt95,
         Self::ObservedLessExpected,
+        Self::CalibrationIntercept,
+        Self::CalibrationSlope,
+        Self::CalibrationError,
         Self::Accuracy,
         Self::Sensitivity,
         Self::Specificity,
         Self::Precision,
         Self::F1,
+        Self::Event1,
     ];
 
-    /// The figures of which differences between classifiers are taken.
+    /// The figures that judge probabilities rather than decisions, first among the differences of
+    /// a model from its baselines.
     pub const COMPARED: [Self; 4] = [Self::Auroc, Self::Auprc, Self::Brier, Self::LogLoss];
 
     /// Its name for machines.
@@ -59,12 +81,17 @@ impl Figure {
             Self::Auprc => "auprc",
             Self::Brier => "brier",
             Self::LogLoss => "log_loss",
+            Self::SensitivityAt95 => "sensitivity_at_95_specificity",
             Self::ObservedLessExpected => "observed_less_expected",
+            Self::CalibrationIntercept => "calibration_intercept",
+            Self::CalibrationSlope => "calibration_slope",
+            Self::CalibrationError => "expected_calibration_error",
             Self::Accuracy => "accuracy",
             Self::Sensitivity => "sensitivity",
             Self::Specificity => "specificity",
             Self::Precision => "precision",
             Self::F1 => "f1",
+            Self::Event1 => "event_1",
         }
     }
 
@@ -80,18 +107,37 @@ impl Figure {
             Self::Auprc => "AUPRC",
             Self::Brier => "Brier score",
             Self::LogLoss => "log loss",
+            Self::SensitivityAt95 => "sensitivity at 95 % specificity",
             Self::ObservedLessExpected => "observed - expected",
+            Self::CalibrationIntercept => "calibration intercept",
+            Self::CalibrationSlope => "calibration slope",
+            Self::CalibrationError => "expected calibration error",
             Self::Accuracy => "accuracy",
             Self::Sensitivity => "sensitivity",
             Self::Specificity => "specificity",
             Self::Precision => "precision",
             Self::F1 => "F1",
+            Self::Event1 => "min(sensitivity, precision)",
         }
     }
 
     /// Whether lower is better.
     pub fn is_error(self) -> bool {
-        matches!(self, Self::Brier | Self::LogLoss)
+        matches!(self, Self::Brier | Self::LogLoss | Self::CalibrationError)
+    }
+
+    /// The value that it has for a perfect model, where neither higher nor lower is better.
+    pub fn aim(self) -> Option<f64> {
+        match self {
+            Self::ObservedLessExpected | Self::CalibrationIntercept => Some(0.0),
+            Self::CalibrationSlope => Some(1.0),
+            _ => None,
+        }
+    }
+
+    /// Whether it is for two classes only.
+    fn needs_two_classes(self) -> bool {
+        self.aim().is_some() || matches!(self, Self::CalibrationError | Self::Event1)
     }
 
     fn index(self) -> usize {
@@ -160,7 +206,7 @@ pub fn score(
     Ok(scores.collect())
 }
 
-/// One classifier less another, for [`Figure::COMPARED`].
+/// One classifier less another, every figure, on the same draws of subjects.
 ///
 /// # Errors
 /// As [`score`].
@@ -172,12 +218,13 @@ pub fn compare(
 ) -> Result<Vec<ClassDifference>, Error> {
     let (one, other) = (Scorer::new(truth, answers)?, Scorer::new(truth, other)?);
     let difference = |weights: &[f64]| {
-        let (one, other) = (one.probabilistic(weights), other.probabilistic(weights));
-        std::array::from_fn::<f64, 4, _>(|at| one[at] - other[at])
+        let (one, other) = (one.figures(weights), other.figures(weights));
+        std::array::from_fn::<f64, FIGURES, _>(|at| one[at] - other[at])
     };
     let value = difference(&vec![1.0; truth.rows()]);
     let intervals = intervals(truth, bootstrap, difference);
-    let differences = Figure::COMPARED.into_iter().map(|figure| {
+    let wanted = Figure::ALL.into_iter().filter(|&figure| one.has(figure));
+    let differences = wanted.map(|figure| {
         let at = figure.index();
         ClassDifference { figure, estimate: estimate(value[at], intervals[at]) }
     });
@@ -193,7 +240,11 @@ fn intervals<const N: usize>(
     bootstrap: &Bootstrap,
     statistics: impl Fn(&[f64]) -> [f64; N],
 ) -> [Interval; N] {
-    let units = Units::new(&group(truth.subjects()), 1);
+    let mut units = Units::new(&group(truth.subjects()), 1);
+    if let Some(ranks) = rare(truth) {
+        let rank = |&row: &usize| ranks[truth.class()[row] as usize];
+        units = units.stratified(|rows| rows.iter().map(rank).min().unwrap_or(0));
+    }
     let mut weights = vec![0.0; truth.rows()];
     bootstrap.intervals(&units, |drawn| {
         weights.fill(0.0);
@@ -204,6 +255,29 @@ fn intervals<const N: usize>(
     })
 }
 
+/// Whether subjects are drawn within their classes, because a class is rare
+/// ([`RARE_SUBJECTS`](crate::bootstrap::RARE_SUBJECTS)).
+pub fn is_stratified(truth: &Truth) -> bool {
+    rare(truth).is_some()
+}
+
+/// The rank of each class, the rarest first, where one is rare: a subject is drawn among those
+/// whose rarest class is the same.
+fn rare(truth: &Truth) -> Option<Vec<u32>> {
+    let counts = truth.subjects_of_each();
+    let present = || counts.iter().filter(|&&count| count > 0);
+    if present().count() < 2 || present().all(|&count| count >= RARE_SUBJECTS) {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..counts.len()).collect();
+    order.sort_by_key(|&class| counts[class]);
+    let mut ranks = vec![0; counts.len()];
+    for (rank, class) in (0..).zip(order) {
+        ranks[class] = rank;
+    }
+    Some(ranks)
+}
+
 /// What is prepared once for all replicates.
 struct Scorer<'a> {
     truth: &'a Truth,
@@ -211,7 +285,14 @@ struct Scorer<'a> {
     /// Of the case, or of each class against the rest.
     rankings: Vec<Ranking>,
     /// Probability of the case and whether it is one, for two classes.
-    case: Option<(Vec<f64>, Vec<bool>)>,
+    case: Option<Case>,
+}
+
+/// The second of two classes.
+struct Case {
+    probability: Vec<f64>,
+    label: Vec<bool>,
+    line: LineFit,
 }
 
 impl<'a> Scorer<'a> {
@@ -231,12 +312,16 @@ impl<'a> Scorer<'a> {
         let rankings = ranked
             .map(|class| Ranking::new(&answers.of(class, classes), &truth.is(class)))
             .collect::<Result<_, _>>()?;
-        let case = (classes == 2).then(|| (answers.of(1, 2), truth.is(1)));
+        let case = (classes == 2).then(|| {
+            let (probability, label) = (answers.of(1, 2), truth.is(1));
+            let line = LineFit::new(&probability, &label).started();
+            Case { probability, label, line }
+        });
         Ok(Self { truth, answers, rankings, case })
     }
 
     fn has(&self, figure: Figure) -> bool {
-        self.case.is_some() || figure != Figure::ObservedLessExpected
+        self.case.is_some() || !figure.needs_two_classes()
     }
 
     /// The figures of [`Figure::COMPARED`]; NaN where one is not defined.
@@ -248,7 +333,7 @@ impl<'a> Scorer<'a> {
         let weights = Some(weights);
         let (p, classes) = (&self.answers.probabilities, self.truth.classes());
         let brier = match &self.case {
-            Some((probability, label)) => brier(probability, label, weights),
+            Some(case) => brier(&case.probability, &case.label, weights),
             None => brier_classes(p, classes, self.truth.class(), weights),
         };
         let log_loss = log_loss_classes(p, classes, self.truth.class(), weights);
@@ -260,7 +345,7 @@ impl<'a> Scorer<'a> {
         ]
     }
 
-    fn figures(&self, weights: &[f64]) -> [f64; 10] {
+    fn figures(&self, weights: &[f64]) -> [f64; FIGURES] {
         let [auroc, auprc, brier, log_loss] = self.probabilistic(weights);
         let classes = self.truth.classes();
         let mut confusion = Confusion::new(classes);
@@ -274,30 +359,50 @@ impl<'a> Scorer<'a> {
             let count = judged.len() as f64;
             judged.clone().map(|class| figure(class).unwrap_or(f64::NAN)).sum::<f64>() / count
         };
+        let at_95: f64 = self
+            .rankings
+            .iter()
+            .map(|ranking| ranking.sensitivity_at(0.95, Some(weights)).unwrap_or(f64::NAN))
+            .sum();
+        let [excess, intercept, slope, calibration_error] = self.calibration(weights);
+        let sensitivity = mean(&|class| confusion.sensitivity(class));
+        let precision = mean(&|class| confusion.precision(class));
+        // Without an alarm none is right.
+        let event_1 = sensitivity.min(if precision.is_nan() { 0.0 } else { precision });
         [
             auroc,
             auprc,
             brier,
             log_loss,
-            self.observed_less_expected(weights),
+            at_95 / self.rankings.len() as f64,
+            excess,
+            intercept,
+            slope,
+            calibration_error,
             confusion.accuracy().unwrap_or(f64::NAN),
-            mean(&|class| confusion.sensitivity(class)),
+            sensitivity,
             mean(&|class| confusion.specificity(class)),
-            mean(&|class| confusion.precision(class)),
+            precision,
             mean(&|class| confusion.f1(class)),
+            if sensitivity.is_nan() { f64::NAN } else { event_1 },
         ]
     }
 
-    fn observed_less_expected(&self, weights: &[f64]) -> f64 {
-        let Some((probability, label)) = &self.case else { return f64::NAN };
+    /// Observed less expected, calibration intercept, slope and error of two classes.
+    fn calibration(&self, weights: &[f64]) -> [f64; 4] {
+        let Some(Case { probability, label, line }) = &self.case else { return [f64::NAN; 4] };
         let (mut sum, mut total) = (0.0, 0.0);
         for ((&p, &label), &weight) in probability.iter().zip(label).zip(weights) {
             sum += weight * (f64::from(u8::from(label)) - p);
             total += weight;
         }
-        sum / total
+        let error = expected_calibration_error(probability, label, Some(weights));
+        let line = line.line(Some(weights));
+        [sum / total, line.intercept, line.slope, error.unwrap_or(f64::NAN)]
     }
 }
+
+const FIGURES: usize = 15;
 
 #[cfg(test)]
 mod tests {
@@ -329,7 +434,7 @@ mod tests {
         assert!(of(Figure::ObservedLessExpected).unwrap().value.abs() < 1e-15);
         assert!(of(Figure::Brier).unwrap().interval.bounds().is_some());
         let same = compare(&truth, &answers, &answers, &Bootstrap::default()).unwrap();
-        assert_eq!(same.len(), 4);
+        assert_eq!(same.len(), FIGURES);
         assert!(same[2].estimate.unwrap().value.abs() < 1e-15);
     }
 

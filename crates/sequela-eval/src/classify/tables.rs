@@ -27,13 +27,17 @@ pub fn score_table(classifiers: &[(&str, &[ClassScore])], title: &str) -> Table 
     table
 }
 
-/// One classifier less each of the others.
+/// One classifier less each of the others, a row for each figure of the lists.
 pub fn difference_table(others: &[(&str, &[ClassDifference])], title: &str) -> Table {
     let mut table = columns(others.iter().map(|(name, _)| *name), title);
     let Some((_, first)) = others.first() else { return table };
     for (at, difference) in first.iter().enumerate() {
-        let better = if difference.figure.is_error() { "negative" } else { "positive" };
-        let mut row = vec![format!("{} ({better} is better)", difference.figure.name())];
+        let figure = difference.figure;
+        let mut row = vec![match figure.aim() {
+            Some(_) => figure.name().to_owned(),
+            None if figure.is_error() => format!("{} (negative is better)", figure.name()),
+            None => format!("{} (positive is better)", figure.name()),
+        }];
         row.extend(others.iter().map(|(_, differences)| {
             cell(&mut table, differences.get(at).and_then(|d| d.estimate.as_ref()))
         }));

@@ -18,6 +18,9 @@ pub enum ThresholdRule {
     Youden,
     /// The highest F1: the harmonic mean of sensitivity and precision.
     F1,
+    /// The highest of the lower of sensitivity and precision: the score of event 1 of the
+    /// PhysioNet/CinC Challenge 2012 (Silva, Moody, Scott, Celi and Mark 2012).
+    Event1,
     /// This probability.
     Fixed(f64),
 }
@@ -55,6 +58,10 @@ impl ThresholdRule {
             let (found, false_alarms) = (point.sensitivity * cases, point.false_alarms * controls);
             let merit = match self {
                 Self::F1 => 2.0 * found / (cases + found + false_alarms),
+                Self::Event1 if found + false_alarms > 0.0 => {
+                    point.sensitivity.min(found / (found + false_alarms))
+                }
+                Self::Event1 => 0.0,
                 Self::Youden | Self::Fixed(_) => point.sensitivity - point.false_alarms,
             };
             if best.is_none_or(|(highest, _)| merit > highest) {
@@ -80,6 +87,8 @@ mod tests {
         assert_eq!(choose(ThresholdRule::Youden), 0.55);
         assert_eq!(choose(ThresholdRule::F1), f64::midpoint(0.9, 0.8));
         assert_eq!(choose(ThresholdRule::Fixed(0.25)), 0.25);
+        // Both found with two false alarms: the lower of 1 and 1/2; one found alone: of 1/2 and 1.
+        assert_eq!(choose(ThresholdRule::Event1), f64::midpoint(0.9, 0.8));
     }
 
     #[test]

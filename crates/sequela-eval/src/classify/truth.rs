@@ -67,6 +67,40 @@ impl Truth {
         &self.class
     }
 
+    /// The rows at these positions, in this order.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a position past the end.
+    pub fn select(&self, rows: &[usize]) -> Result<Self, Error> {
+        let mut part = Self::new(self.classes);
+        for &at in rows {
+            let (Some(subject), Some(&class)) = (self.subjects.get(at), self.class.get(at)) else {
+                let (what, fault) = ("the position", "past the last row");
+                return Err(Error::Value { location: row(at), what, fault });
+            };
+            part.push(subject, class)?;
+        }
+        Ok(part)
+    }
+
+    /// Number of subjects.
+    pub fn subject_count(&self) -> usize {
+        let mut subjects: Vec<&SubjectId> = self.subjects.iter().collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        subjects.len()
+    }
+
+    /// How many subjects have a row of each class.
+    pub fn subjects_of_each(&self) -> Vec<usize> {
+        let mut pairs: Vec<(u32, &SubjectId)> =
+            self.class.iter().copied().zip(&self.subjects).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let count = |class: usize| pairs.iter().filter(|(of, _)| *of as usize == class).count();
+        (0..self.classes).map(count).collect()
+    }
+
     /// Whether each row is of this class.
     pub fn is(&self, class: usize) -> Vec<bool> {
         self.class.iter().map(|&found| found as usize == class).collect()
@@ -85,6 +119,18 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// The answers to the rows at these positions; positions past the end are left out.
+    #[must_use]
+    pub fn select(&self, rows: &[usize], classes: usize) -> Self {
+        let probabilities = rows
+            .iter()
+            .filter_map(|&row| self.probabilities.get(row * classes..(row + 1) * classes));
+        Self {
+            probabilities: probabilities.flatten().copied().collect(),
+            decisions: rows.iter().filter_map(|&row| self.decisions.get(row)).copied().collect(),
+        }
+    }
+
     /// The probability of one class in each row, of `classes` classes.
     pub fn of(&self, class: usize, classes: usize) -> Vec<f64> {
         self.probabilities.iter().skip(class).step_by(classes.max(1)).copied().collect()

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use sequela_data::Cohort;
 use sequela_eval::bootstrap::Bootstrap;
 use sequela_eval::classify::{
-    Answers, ClassDifference, ClassScore, Figure, Truth, compare, difference_table, score,
-    score_table,
+    Answers, ClassDifference, ClassScore, Figure, Truth, compare, difference_table, is_stratified,
+    score, score_table,
 };
 use sequela_eval::table::Table;
 use sequela_kernels::Context;
@@ -88,7 +88,7 @@ impl ClassEvaluation {
             counts: cases.counts(classes.count()),
             subjects: subjects.len(),
             classifiers,
-            notes: Vec::new(),
+            notes: if is_stratified(&truth) { vec![RARE_NOTE.into()] } else { Vec::new() },
         })
     }
 
@@ -107,14 +107,20 @@ impl ClassEvaluation {
         score_table(&rows, &self.case())
     }
 
-    /// The model less each baseline.
+    /// The model less each baseline, of figures that judge probabilities.
     pub fn differences(&self) -> Table {
         let model = self.classifiers.first().map_or("model", |model| model.name.as_str());
-        let rows: Vec<(&str, &[ClassDifference])> = self
+        let told: Vec<(&str, Vec<ClassDifference>)> = self
             .classifiers
             .iter()
-            .filter_map(|c| Some((c.name.as_str(), c.model_against.as_deref()?)))
+            .filter_map(|c| {
+                let all = c.model_against.as_deref()?.iter();
+                let told = all.filter(|difference| Figure::COMPARED.contains(&difference.figure));
+                Some((c.name.as_str(), told.copied().collect()))
+            })
             .collect();
+        let rows: Vec<(&str, &[ClassDifference])> =
+            told.iter().map(|(name, differences)| (*name, differences.as_slice())).collect();
         difference_table(&rows, &format!("{model} less"))
     }
 
@@ -212,6 +218,9 @@ fn classifier_json(classifier: &Classifier) -> Value {
         "model_less_this": against,
     })
 }
+
+const RARE_NOTE: &str =
+    "a class has fewer than 20 subjects: intervals draw subjects within their class";
 
 fn truth(classes: &Classes, cases: &Cases) -> Result<Truth, Error> {
     let mut truth = Truth::new(classes.count());

@@ -56,7 +56,7 @@ pub(super) fn finish(
     let candidates = candidates(&model, &classes, &data.test, &mut fit.context)?;
     let replicates = study.evaluate.replicates;
     let mut evaluation = ClassEvaluation::judge(&classes, &data.test, &candidates, replicates)?;
-    evaluation.notes = notes;
+    evaluation.notes.splice(0..0, notes);
     classes.metrics = evaluation.metrics();
     let picture = picture(&study.study.name, &classes, &data.test, &candidates)?;
     let model = model.with_classes(classes);

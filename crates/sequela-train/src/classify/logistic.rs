@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use sequela_eval::classify::log_loss_classes;
+use sequela_eval::newton;
 
 use super::cases::Cases;
-use super::newton;
 use super::summary::{EACH, summaries};
 
 /// A logistic regression on mean, last, lowest, highest value and share observed of each channel.

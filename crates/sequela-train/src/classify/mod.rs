@@ -23,7 +23,6 @@ mod feed;
 mod finish;
 mod labels;
 mod logistic;
-mod newton;
 mod numbers;
 mod predict;
 mod prepare;

@@ -55,7 +55,7 @@
 //! class_weights = "balanced"          # or "none", or { died = 3.0, survived = 1.0 }
 //!
 //! [evaluate]
-//! threshold = "youden"                # or "f1", { fixed = 0.3 }; chosen on the tuning part
+//! threshold = "youden"                # or "f1", "event1", { fixed = 0.3 }; chosen on the tuning part
 //! baselines = { logistic = [0.01, 0.1, 1.0] }   # strengths tried on the tuning part; [] for none
 //! ```
 //!
