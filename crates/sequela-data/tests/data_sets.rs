@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use sequela_core::{Limits, Steps};
+use sequela_core::{Limits, Sequence, Steps, Target};
+use sequela_data::Cohort;
 use sequela_data::heart_rate::{BeatOptions, Ectopic};
-use sequela_data::load::{AnnotatedBeats, Subjects, annotated_beats, intervals};
+use sequela_data::load::{
+    AnnotatedBeats, Stays, Subjects, annotated_beats, intervals, physionet2012, physionet2019,
+};
 use sequela_data::testing::DataSetTests;
 use sequela_formats::archive::Archive;
 use sequela_formats::wfdb::{Annotations, read_annotations, read_header, read_records};
@@ -22,7 +25,49 @@ fn main() -> ExitCode {
     tests.run("wfdb_formats", "every sample header is read", sample_headers);
     tests.run("heart_rate", "intervals give the mean rate that NumPy gives", interval_files);
     tests.run("moleculenet", "a foreign table in gzip is refused in one line", foreign_table);
+    tests.run("physionet2012", "stays are those that the publisher counts", stays);
+    tests.run("physionet2019", "hours and labels are those that the publisher counts", hours);
     tests.finish()
+}
+
+/// Published: 4000 stays in each set, 554 and 568 deaths. The heart rates of set A were counted by
+/// `awk -F, '$1 != "48:00" && $2 == "HR" && $3 > 0 { n[FILENAME $1] } END { print length(n) }'`.
+fn stays(folder: &Path) {
+    let hourly = Stays { every_hours: Some(1.0), ..Stays::default() };
+    let limits = Limits::default();
+    let all = physionet2012(folder, &hourly, &limits).unwrap();
+    let died = |cohort: &Cohort| {
+        cohort.sequences().iter().filter(|stay| stay.target == Target::Class(1)).count()
+    };
+    assert_eq!((all.len(), all.subjects().len(), died(&all)), (8000, 8000, 554 + 568));
+    let a = physionet2012(&folder.join("set-a.tar.gz"), &hourly, &limits).unwrap();
+    assert_eq!((a.len(), died(&a)), (4000, 554));
+    assert!(a.sequences().iter().all(|stay| stay.len() <= 48));
+    let native = Stays::default();
+    let native = physionet2012(&folder.join("set-a.tar.gz"), &native, &limits).unwrap();
+    let rate = native.schema().position("HR").unwrap();
+    let observed: usize = native
+        .sequences()
+        .iter()
+        .map(|stay| {
+            let Steps::Numeric { observed, features, .. } = &stay.steps else { unreachable!() };
+            observed.iter().skip(rate).step_by(*features).filter(|seen| **seen).count()
+        })
+        .sum();
+    assert_eq!(observed, 228_467);
+}
+
+/// Published: 10,000 patients, 378,417 hours, 550 patients with sepsis, 5,201 positive hours.
+fn hours(folder: &Path) {
+    let cohort = physionet2019(folder, &Limits::default()).unwrap();
+    assert_eq!((cohort.len(), cohort.steps()), (10_000, 378_417));
+    let positive = |sequence: &Sequence| match &sequence.target {
+        Target::PerStep(labels) => labels.iter().filter(|label| **label == Some(1)).count(),
+        _ => unreachable!("every hour has a label"),
+    };
+    let counts: Vec<usize> = cohort.sequences().iter().map(positive).collect();
+    assert_eq!(counts.iter().sum::<usize>(), 5201);
+    assert_eq!(counts.iter().filter(|count| **count > 0).count(), 550);
 }
 
 /// The rows of an expectation file, by the name in their first column.

@@ -57,19 +57,27 @@ pub fn read_stream(stream: &mut dyn Read, name: &Path, limits: &Limits) -> Resul
 ///
 /// # Errors
 /// [`Error::Malformed`] where it is damaged or cut short, [`Error::Limit`] where it unpacks to
-/// more than `limits.file_bytes`.
+/// more than `limits.file_bytes`; [`Error::Unsupported`] where it is over 100 times its own bytes and a
+/// mebibyte.
 pub fn gunzip(bytes: &[u8], name: &Path, limits: &Limits) -> Result<Vec<u8>, Error> {
     let location = Location::file(name);
-    take(&mut flate2::read::MultiGzDecoder::new(bytes), 0, limits.file_bytes, &location).map_err(
-        |error| match error {
+    let most = (bytes.len() as u64).saturating_mul(RATIO).saturating_add(1 << 20);
+    let cap = limits.file_bytes.min(most);
+    take(&mut flate2::read::MultiGzDecoder::new(bytes), 0, cap, &location).map_err(|error| {
+        match error {
             Error::Io { .. } => Error::malformed(
                 location.clone(),
                 "the gzip data are damaged or cut short",
                 "fetch the file again",
             ),
+            Error::Limit { .. } if most < limits.file_bytes => Error::unsupported(
+                location.clone(),
+                format!("the unpacked content is over {RATIO} times the packed one"),
+                "unpack it yourself if this is meant",
+            ),
             other => other,
-        },
-    )
+        }
+    })
 }
 
 /// The bytes as text, without a byte order mark.
@@ -141,6 +149,8 @@ fn too_large(location: Location, what: &str, limit: u64) -> Error {
     Error::Limit { location: location.into(), what: format!("{what} (in bytes)"), limit }
 }
 
+/// How many times its own size a gzip file may unpack to, beside a mebibyte.
+const RATIO: u64 = 100;
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! File formats: bytes in, typed records out; results out, durable files in.
 //!
 //! ```text
-//! file --bounded--> bytes --csv | npy | wfdb--> series, arrays, annotations
+//! file --bounded--> bytes --csv | npy | wfdb | physionet--> series, arrays, annotations, stays
 //! results --csv | ...--> bytes --durable--> file
 //! ```
 //!
@@ -15,6 +15,7 @@
 
 pub mod archive;
 pub mod bounded;
+pub mod collection;
 pub mod csv;
 pub mod durable;
 mod error;
@@ -23,6 +24,7 @@ pub mod log;
 pub mod npy;
 pub mod onnx;
 pub mod part;
+pub mod physionet;
 pub mod wfdb;
 
 pub use error::Error;

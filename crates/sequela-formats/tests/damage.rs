@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sequela_core::Limits;
 use sequela_formats::archive::Archive;
 use sequela_formats::csv::{SeriesColumns, TimeFormat, parse_series, sniff_bytes};
-use sequela_formats::{bounded, npy, wfdb};
+use sequela_formats::{bounded, npy, physionet, wfdb};
 
 fn limits() -> Limits {
     Limits { file_bytes: 1 << 20, steps: 1000, channels: 64, subjects: 10, line_bytes: 200 }
@@ -65,6 +65,31 @@ fn arrays() {
             assert!(damage == Damage::Flip || result.is_err(), "a cut array was read");
         });
     }
+}
+
+#[test]
+fn stays_and_hours() {
+    let sample =
+        b"Time,Parameter,Value\n00:00,RecordID,7\n00:00,Age,54\n01:07,HR,73\n02:00,pH,7.35\n";
+    let parse = |bytes: &[u8]| physionet::parse_stay(bytes, "7", "7.txt".as_ref(), &limits());
+    assert_eq!(parse(sample).unwrap().measurements.len(), 3);
+    damaged(sample, &mut |bytes, damage| {
+        let result = parse(bytes);
+        let whole_lines = bytes.ends_with(b"\n") && bytes.len() >= 38;
+        assert!(damage == Damage::Flip || result.is_ok() == whole_lines, "a cut stay was read");
+    });
+    let names: Vec<&str> = physionet::COLUMNS.iter().map(|(name, _)| *name).collect();
+    let nothing = "NaN|".repeat(38);
+    let header = format!("{}|SepsisLabel\n", names.join("|"));
+    let sample = format!("{header}71|{nothing}1|0\n-0.5|{nothing}2|1\n");
+    let wide = Limits { line_bytes: 1000, ..limits() };
+    let parse = |bytes: &[u8]| physionet::parse_hours(bytes, "p1", "p1.psv".as_ref(), &wide);
+    assert_eq!(parse(sample.as_bytes()).unwrap().times, [1.0, 2.0]);
+    damaged(sample.as_bytes(), &mut |bytes, damage| {
+        let result = parse(bytes);
+        let whole_lines = bytes.ends_with(b"\n") && bytes.len() > header.len();
+        assert!(damage == Damage::Flip || result.is_ok() == whole_lines, "cut hours were read");
+    });
 }
 
 #[test]

@@ -70,7 +70,8 @@ pub use stream::{Dialogue, DialogueOptions, InputFormat, OnFault, Stream, Stream
 pub use study::{
     About, ArticleData, Baselines, Checkpoint, ClassWeights, Content, CsvData, Data,
     EvaluateSection, FeedForward, Indicator, InputKind, KeepWeights, LabelSpec, Memory, Missing,
-    NpyData, Override, Scaling, Schedule, SimulatedData, Split, SplitBy, Study, TargetKind, Task,
-    TimeSpec, TimeWord, Train, ValueSpec, WfdbData, Window,
+    NpyData, Override, Physionet2012Data, Physionet2019Data, Scaling, Schedule, SimulatedData,
+    Split, SplitBy, Study, TargetKind, Task, TimeSpec, TimeWord, Train, ValueSpec, WfdbData,
+    Window,
 };
 pub use tensors::{Array, Numbers, TensorFile};

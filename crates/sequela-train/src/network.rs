@@ -1,5 +1,7 @@
 //! From a study to a program: the model, and the feed-forward baseline.
 
+use sequela_data::load::{SEPSIS, Stays};
+use sequela_formats::physionet::COLUMNS;
 use sequela_kernels::activation::Activation;
 use sequela_kernels::linear::Bias;
 use sequela_nn::{
@@ -42,6 +44,8 @@ pub fn outline(study: &Study) -> Result<Program, Error> {
             let named = data.label.as_ref().map_or(0, |label| label.classes.len());
             (data.values.len(), named.max(2))
         }
+        Data::Physionet2012(_) => (Stays::CHANNELS, Stays::CLASSES.len()),
+        Data::Physionet2019(_) => (COLUMNS.len(), SEPSIS.1.len()),
         _ => (1, 2),
     };
     let head = match study.study.task {

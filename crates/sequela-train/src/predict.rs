@@ -5,6 +5,7 @@ use std::path::Path;
 use sequela_core::{Limits, Sequence};
 use sequela_data::Cohort;
 use sequela_data::heart_rate::BeatOptions;
+use sequela_data::load::physionet2019;
 use sequela_formats::csv::{Cell, sniff, to_csv};
 use sequela_kernels::Context;
 use sequela_nn::Precision;
@@ -127,8 +128,8 @@ fn integer(value: usize) -> Cell {
     i64::try_from(value).map_or(Cell::Missing, Cell::Integer)
 }
 
-/// Reads series for a model: tables (`.csv`, `.tsv`, `.txt`, also gzip), arrays (`.npy`), or WFDB
-/// records (a folder or an archive).
+/// Reads series for a model: tables (`.csv`, `.tsv`, `.txt`, also gzip), arrays (`.npy`), or a
+/// folder or an archive in the layout of the model's study (else of WFDB records).
 ///
 /// Columns of a table are found by the model's channel names; subject and time column are those
 /// of the study where the table has them, else they are guessed.
@@ -136,10 +137,28 @@ fn integer(value: usize) -> Cell {
 /// # Errors
 /// What reading gives; [`Error::Schema`] where channels or units are not the model's.
 pub fn read_input(path: &Path, model: &Model, limits: &Limits) -> Result<Vec<Sequence>, Error> {
+    let cohort = read_cohort(path, None, model, limits)?;
+    Ok(cohort.sequences().to_vec())
+}
+
+/// As [`read_input`], with the classes of a file of outcomes where the layout has such files.
+pub(crate) fn read_cohort(
+    path: &Path,
+    outcomes: Option<&Path>,
+    model: &Model,
+    limits: &Limits,
+) -> Result<Cohort, Error> {
     let study = &model.manifest().study;
-    let cohort = match FileKind::of(path) {
-        FileKind::Array => source::npy(&array_of(path, model), path, limits)?,
-        FileKind::Records => {
+    let one = |end: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(end));
+    let cohort = match (FileKind::of(path), &study.data) {
+        (kind, Data::Physionet2012(data)) if kind == FileKind::Records || one("txt") => {
+            source::stays(data, path, outcomes.map(Path::to_owned), limits)?
+        }
+        (kind, Data::Physionet2019(_)) if kind == FileKind::Records || one("psv") => {
+            physionet2019(path, limits)?
+        }
+        (FileKind::Array, _) => source::npy(&array_of(path, model), path, limits)?,
+        (FileKind::Records, _) => {
             let data = match &study.data {
                 // The records of training are not those that are asked about.
                 Data::Wfdb(data) => WfdbData { records: Vec::new(), ..data.clone() },
@@ -147,10 +166,10 @@ pub fn read_input(path: &Path, model: &Model, limits: &Limits) -> Result<Vec<Seq
             };
             source::wfdb(&data, path, limits)?
         }
-        FileKind::Table => source::csv(&table_of(path, model, limits)?, path, limits)?,
+        (FileKind::Table, _) => source::csv(&table_of(path, model, limits)?, path, limits)?,
     };
     model.check_schema(cohort.schema(), &path.display().to_string())?;
-    Ok(cohort.sequences().to_vec())
+    Ok(cohort)
 }
 
 /// How to read an array for a model.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sequela_core::{Channel, Limits, Location, Schema, Sequence, SubjectId};
-use sequela_data::load::{AnnotatedBeats, annotated_beats, intervals, series};
+use sequela_data::load::{
+    AnnotatedBeats, Stays, annotated_beats, intervals, physionet2012, physionet2019, series,
+};
 use sequela_data::resample::{Grid, resample_all};
 use sequela_data::simulate::{HeartRateSimulation, SimulatedSteps, article};
 use sequela_data::split::{
@@ -16,7 +18,9 @@ use sequela_formats::csv::{SeriesColumns, TimeColumn, TimeFormat, ValueColumn};
 use sequela_formats::npy::read_array;
 
 use crate::Error;
-use crate::study::{Content, CsvData, Data, NpyData, Split, SplitBy, Study, TimeWord, WfdbData};
+use crate::study::{
+    Content, CsvData, Data, NpyData, Physionet2012Data, Split, SplitBy, Study, TimeWord, WfdbData,
+};
 
 /// Where a file of a study is: as it is if absolute, else beside the study, else in the present
 /// folder, else among the data sets.
@@ -68,6 +72,12 @@ pub(crate) fn load(study: &Study, limits: &Limits) -> Result<Cohort, Error> {
         Data::Csv(data) => csv(data, &at(&data.path)?, limits)?,
         Data::Npy(data) => npy(data, &at(&data.path)?, limits)?,
         Data::Wfdb(data) => wfdb(data, &at(&data.path)?, limits)?,
+        Data::Physionet2012(data) => {
+            let outcomes = data.outcomes.as_deref();
+            let outcomes = outcomes.map(|file| find(file, &study.base, "data.outcomes"));
+            stays(data, &at(&data.path)?, outcomes.transpose()?, limits)?
+        }
+        Data::Physionet2019(data) => physionet2019(&at(&data.path)?, limits)?,
         Data::Simulated(data) => HeartRateSimulation {
             subjects: data.subjects,
             hours: data.hours,
@@ -148,6 +158,18 @@ pub(crate) fn wfdb(data: &WfdbData, path: &Path, limits: &Limits) -> Result<Coho
     let records = cohort.sequences().iter().filter(meant).cloned().collect();
     let chosen = Cohort::new(cohort.schema().clone(), records, cohort.source())?;
     Ok(cohort.notes().iter().fold(chosen, |chosen, note| chosen.with_note(note.as_str())))
+}
+
+/// The cohort of ICU stays as a study reads them, with the outcomes of a file, or of those in or
+/// beside the path.
+pub(crate) fn stays(
+    data: &Physionet2012Data,
+    path: &Path,
+    outcomes: Option<PathBuf>,
+    limits: &Limits,
+) -> Result<Cohort, Error> {
+    let every_hours = data.every_seconds.map(|seconds| seconds / 3600.0);
+    Ok(physionet2012(path, &Stays { every_hours, hours: data.hours, outcomes }, limits)?)
 }
 
 /// The reader's word for a study's.

@@ -1,11 +1,10 @@
 //! The program on public data sets, where they are on this machine.
 #![allow(clippy::unwrap_used, reason = "tests may fail loudly")]
-#![allow(clippy::print_stdout, reason = "what is not run is said")]
 
 mod common;
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use common::{Bench, Ran, ran, testdata};
 use sequela_data::testing::DataSetTests;
@@ -53,23 +52,15 @@ fn main() -> ExitCode {
         "who_dies_in_hospital_is_told_better_than_by_prevalence",
         |folder| {
             let bench = Bench::empty();
-            let root = testdata().join("../..");
-            let script = root.join("examples/physionet2012_to_csv.py");
-            let mut convert = Command::new("python3");
-            convert.arg(script).arg(folder).arg(bench.path("icu"));
-            if !convert.status().is_ok_and(|status| status.success()) {
-                println!("    python3 could not make the tables: not run");
-                return;
-            }
-            let study = root.join("studies/icu-mortality.toml");
+            let study = testdata().join("../../studies/icu-mortality.toml");
             let study = study.to_str().unwrap();
             let fewer = ["--set", "train.epochs=4", "--set", "evaluate.replicates=200"];
             let words = [&["train", study, "--out", "run", "--quiet"], &fewer[..]].concat();
             let trained = run(&bench, folder, &words);
             assert_eq!(trained.code, 0, "{}", trained.err);
-            let other =
-                ["evaluate", "run", "icu/stays-b.csv", "--labels", "icu/outcomes-b.csv", "--json"];
-            let judged = run(&bench, folder, &other);
+            let other = folder.join("set-b.tar.gz");
+            let other = other.to_str().unwrap();
+            let judged = run(&bench, folder, &["evaluate", "run", other, "--json"]);
             assert!(judged.code < 2, "{}", judged.err);
             let judged: Value = serde_json::from_str(&judged.out).unwrap();
             assert_eq!(

@@ -4,12 +4,18 @@
 //! CSV series          --series----------> one sequence for each subject
 //! .npy intervals (ms) --intervals-------> heart rate of one subject
 //! WFDB annotations    --annotated_beats-> heart rate, one sequence for each record
+//! PhysioNet 2012      --physionet2012---> ICU stays, a class each (died in hospital)
+//! PhysioNet 2019      --physionet2019---> ICU hours, a label each (sepsis is coming)
 //! ```
 
 mod beats;
+mod icu_2012;
+mod icu_2019;
 mod subjects;
 mod tables;
 
 pub use beats::{AnnotatedBeats, annotated_beats, intervals};
+pub use icu_2012::{Stays, physionet2012};
+pub use icu_2019::{SEPSIS, physionet2019};
 pub use subjects::Subjects;
 pub use tables::{series, series_of};

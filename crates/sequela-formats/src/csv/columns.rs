@@ -135,7 +135,7 @@ pub(super) fn position(name: &str, header: &[String], location: &Location) -> Re
 }
 
 /// The name that was probably meant, else the names that there are.
-fn nearest(name: &str, header: &[String]) -> String {
+pub(crate) fn nearest(name: &str, header: &[String]) -> String {
     // A first line of numbers is data: the header was left out.
     if header.iter().all(|cell| cell.parse::<f64>().is_ok()) {
         return "the first line has numbers only: give the table a header".to_owned();

@@ -40,6 +40,7 @@ mod table;
 mod write;
 
 pub use cells::{Fault, TimeFormat, is_missing, narrow, time};
+pub(crate) use columns::nearest;
 pub use columns::{SeriesColumns, TimeColumn, ValueColumn};
 pub use labels::{Labels, parse_labels, read_labels};
 pub use line::{LineFault, LineHeader, LineTable};

@@ -7,8 +7,8 @@ use sequela_core::{Limits, Location};
 
 use super::annotations::{Annotations, parse_annotations};
 use super::header::{Header, parse_header};
-use crate::archive::Archive;
-use crate::{Error, bounded};
+use crate::Error;
+use crate::collection::{Wanted, visit};
 
 /// One record: its header, and its annotations where it has them.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,56 +34,23 @@ pub struct Record {
 /// Those of opening and parsing; [`Error::Malformed`] where two files have one name, where
 /// annotations have no header, or where there is no record.
 pub fn read_records(path: &Path, annotator: &str, limits: &Limits) -> Result<Vec<Record>, Error> {
-    let mut found = Found { annotator, limits, headers: BTreeMap::new(), notes: BTreeMap::new() };
-    if !path.is_dir() {
-        found.add_archive(path)?;
-        return found.records(path);
-    }
-    let fail = |source| Error::reading(path, source);
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(fail)? {
-        names.push(entry.map_err(fail)?.file_name().to_string_lossy().into_owned());
-    }
-    names.sort_unstable();
-    if names.iter().any(|name| name.rsplit_once('.').is_some_and(|(_, end)| end == "hea")) {
-        names.retain(|name| found.wants(name));
-        for name in &names {
-            let file = path.join(name);
-            found.add(name, &bounded::read(&file, limits)?, &file)?;
-        }
-    } else {
-        for name in names.iter().filter(|name| ARCHIVES.iter().any(|end| name.ends_with(end))) {
-            found.add_archive(&path.join(name))?;
-        }
-    }
-    found.records(path)
+    let mut found = Found { limits, headers: BTreeMap::new(), notes: BTreeMap::new() };
+    let name = |name: &str| {
+        let end = name.rsplit_once('.').map(|(_, end)| end);
+        end.is_some_and(|end| end == "hea" || end == annotator)
+    };
+    let wanted = Wanted { name: &name, file_bytes: LARGEST_FILE, depth: 0 };
+    visit(path, wanted, limits, &mut |file| found.add(file.name, file.bytes, file.place))?;
+    found.records(path, annotator)
 }
 
 struct Found<'a> {
-    annotator: &'a str,
     limits: &'a Limits,
     headers: BTreeMap<String, Header>,
     notes: BTreeMap<String, Annotations>,
 }
 
 impl Found<'_> {
-    fn wants(&self, name: &str) -> bool {
-        name.rsplit_once('.')
-            .is_some_and(|(_, extension)| extension == "hea" || extension == self.annotator)
-    }
-
-    fn add_archive(&mut self, path: &Path) -> Result<(), Error> {
-        let mut archive = Archive::open(path, self.limits)?;
-        while let Some(entry) = archive.next_file()? {
-            let name = entry.name.rsplit('/').next().unwrap_or_default();
-            if self.wants(name) {
-                let bytes = archive.content(LARGEST_FILE.min(self.limits.file_bytes))?;
-                self.add(name, &bytes, &path.join(&entry.name))?;
-            }
-        }
-        Ok(())
-    }
-
     fn add(&mut self, name: &str, bytes: &[u8], place: &Path) -> Result<(), Error> {
         let Some((stem, extension)) = name.rsplit_once('.') else { return Ok(()) };
         let stem = stem.to_owned();
@@ -104,7 +71,7 @@ impl Found<'_> {
         Ok(())
     }
 
-    fn records(mut self, path: &Path) -> Result<Vec<Record>, Error> {
+    fn records(mut self, path: &Path, annotator: &str) -> Result<Vec<Record>, Error> {
         let records: Vec<Record> = std::mem::take(&mut self.headers)
             .into_iter()
             .map(|(name, header)| {
@@ -114,7 +81,7 @@ impl Found<'_> {
             .collect();
         if let Some((name, _)) = self.notes.first_key_value() {
             return Err(Error::malformed(
-                Location::file(path).field(format!("{name}.{}", self.annotator)),
+                Location::file(path).field(format!("{name}.{annotator}")),
                 "the annotations have no header",
                 "put the .hea file of the record beside them",
             ));
@@ -130,7 +97,5 @@ impl Found<'_> {
     }
 }
 
-/// How the names of archives end.
-const ARCHIVES: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.xz"];
 /// Bytes of the largest header or annotation file taken from an archive.
 const LARGEST_FILE: u64 = 64 << 20;

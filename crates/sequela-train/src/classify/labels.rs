@@ -10,7 +10,7 @@ use sequela_formats::csv::{Labels, read_labels};
 
 use super::Classes;
 use crate::model::Model;
-use crate::predict::read_input;
+use crate::predict::{read_cohort, read_input};
 use crate::study::{CsvData, Data, LabelSpec, Study};
 use crate::{Error, source};
 
@@ -25,16 +25,21 @@ pub(super) struct Labelled {
 
 /// Loads series and classes of a study and splits them.
 pub(super) fn load(study: &Study, limits: &Limits) -> Result<Labelled, Error> {
-    let Data::Csv(CsvData { path, subject: Some(subject), label: Some(label), .. }) = &study.data
-    else {
+    let (Some(label), Some(path)) = (study.data.label(), study.data.path()) else {
         return Err(Error::data("data.label", "there are no classes", "report this as a bug"));
     };
+    let label = &label;
     let cohort = source::load(study, limits)?;
     let file = match &label.file {
         Some(file) => source::find(file, &study.base, "data.label.file")?,
         None => source::find(path, &study.base, "data.path")?,
     };
-    let labels = read_labels(&file, (subject, &label.name), limits)?;
+    let labels = match &study.data {
+        Data::Csv(CsvData { subject: Some(subject), .. }) => {
+            read_labels(&file, (subject, &label.name), limits)?
+        }
+        _ => of_targets(&cohort, &label.classes),
+    };
     let words = words_of(&labels);
     let known: Vec<usize> = positions(&cohort, |who| words.contains_key(who));
     let labelled = cohort.select(&known);
@@ -57,9 +62,26 @@ pub(super) fn load(study: &Study, limits: &Limits) -> Result<Labelled, Error> {
     Ok(Labelled { cohort: labelled.with_targets(&classes), parts, names, notes })
 }
 
+/// The words of the classes that a cohort came with.
+fn of_targets(cohort: &Cohort, names: &[String]) -> Labels {
+    let mut labels = Labels { words: BTreeMap::new(), without: Vec::new() };
+    for sequence in cohort.sequences() {
+        let subject = sequence.subject.as_str().to_owned();
+        let word = match sequence.target {
+            Target::Class(class) => names.get(class as usize),
+            _ => None,
+        };
+        match word {
+            Some(word) => drop(labels.words.insert(subject, word.clone())),
+            None => labels.without.push(subject),
+        }
+    }
+    labels
+}
+
 /// Series for a classifier with the class of each subject, to judge it by: from the same table,
-/// or from a second one, `labels`, keyed by the same subject column. Subjects without a class are
-/// left out.
+/// or from a second one, `labels`, keyed by the same subject column; of a layout that has files of
+/// outcomes, from `labels` or those in or beside `path`. Subjects without a class are left out.
 ///
 /// # Errors
 /// As [`read_input`](crate::read_input), and what reading the classes gives;
@@ -72,10 +94,12 @@ pub fn read_labelled(
     limits: &Limits,
 ) -> Result<Vec<Sequence>, Error> {
     let classes = model.classes()?;
-    let Data::Csv(CsvData { subject: Some(subject), .. }) = &model.manifest().study.data else {
-        return Err(Error::data("data.subject", "there is none", "report this as a bug"));
-    };
     let file = labels.unwrap_or(path);
+    let Data::Csv(CsvData { subject: Some(subject), .. }) = &model.manifest().study.data else {
+        let mut found = read_cohort(path, labels, model, limits)?.sequences().to_vec();
+        found.retain(|sequence| matches!(sequence.target, Target::Class(_)));
+        return if found.is_empty() { Err(no_match(file, &classes.label)) } else { Ok(found) };
+    };
     let labels = read_labels(file, (subject, &classes.label), limits)?;
     let words = words_of(&labels);
     let targets = numbers(&words, &classes.names);
@@ -208,10 +232,7 @@ const MOST_CLASSES: usize = 100;
 impl Classes {
     /// The classes of a study, from its training part.
     pub(super) fn of(study: &Study, names: &[String], counts: &[usize]) -> Result<Self, Error> {
-        let label = match &study.data {
-            Data::Csv(CsvData { label: Some(label), .. }) => label.name.as_str(),
-            _ => "class",
-        };
-        Self::new(label, names.to_vec(), counts, &study.train.class_weights)
+        let label = study.data.label().map_or_else(|| "class".to_owned(), |label| label.name);
+        Self::new(&label, names.to_vec(), counts, &study.train.class_weights)
     }
 }

@@ -124,7 +124,22 @@ impl Check<'_> {
                     ));
                 }
             }
-            Data::Npy(_) | Data::Wfdb(_) | Data::Article(_) => {}
+            Data::Physionet2012(data) => {
+                let positive = |number: f64| number > 0.0 && number.is_finite();
+                if !positive(data.hours) {
+                    let hint = "give for example hours = 48";
+                    return Err(self.refuse("data.hours", "it is not a positive number", hint));
+                }
+                if data.every_seconds.is_some_and(|seconds| !(seconds >= 60.0 && positive(seconds)))
+                {
+                    return Err(self.refuse(
+                        "data.every_seconds",
+                        "it is less than the minute in which times are given",
+                        "give for example every_seconds = 3600",
+                    ));
+                }
+            }
+            Data::Npy(_) | Data::Wfdb(_) | Data::Physionet2019(_) | Data::Article(_) => {}
         }
         Ok(())
     }

@@ -45,12 +45,18 @@ impl Check<'_> {
     }
 
     fn classify(&self, study: &Study) -> Result<(), Error> {
-        let Data::Csv(data) = &study.data else {
-            return Err(Error::Unsupported {
-                location: self.at("data.kind").into(),
-                what: "classes are read from tables only".into(),
-                hint: "write kind = \"csv\" with a label".into(),
-            });
+        let (label, target) = match &study.data {
+            Data::Csv(data) => (self.label(data)?.clone(), data.target.is_some()),
+            data => match data.label() {
+                Some(label) => (label, false),
+                None => {
+                    return Err(Error::Unsupported {
+                        location: self.at("data.kind").into(),
+                        what: "these data have no class for each subject".into(),
+                        hint: "write kind = \"csv\" with a label, or physionet2012".into(),
+                    });
+                }
+            },
         };
         let only = "it is for forecasts, and this study classifies";
         let hint = "leave it out, or write task = \"forecast\" in [study]";
@@ -60,7 +66,7 @@ impl Check<'_> {
             only,
             hint,
             &[
-                ("data.target", data.target.is_some()),
+                ("data.target", target),
                 ("window.horizons", !window.horizons.is_empty()),
                 ("window.stride", window.stride != usual.stride),
                 ("window.target", window.target != TargetKind::Value),
@@ -82,9 +88,8 @@ impl Check<'_> {
             ],
         )?;
         self.at_most("window.length", window.length as u64, super::check::STEPS)?;
-        let label = self.label(data)?;
-        self.class_weights(&study.train.class_weights, label)?;
-        self.classes_loss(study, label)?;
+        self.class_weights(&study.train.class_weights, &label)?;
+        self.classes_loss(study, &label)?;
         self.decisions(study)
     }
 

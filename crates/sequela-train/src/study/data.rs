@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sequela_data::heart_rate::BeatOptions;
-use sequela_data::load::Subjects;
+use sequela_data::load::{Stays, Subjects};
 use sequela_data::scaling::ScalingMethod;
 use sequela_data::split::Fractions;
 use sequela_formats::csv::TimeFormat;
@@ -22,6 +22,10 @@ pub enum Data {
     Npy(NpyData),
     /// Heart rate from the beat annotations of WFDB records.
     Wfdb(WfdbData),
+    /// ICU stays in the layout of the PhysioNet/CinC Challenge 2012.
+    Physionet2012(Physionet2012Data),
+    /// ICU hours in the layout of the PhysioNet/CinC Challenge 2019.
+    Physionet2019(Physionet2019Data),
     /// Simulated heart rate.
     Simulated(SimulatedData),
     /// The article's series: noise and a step.
@@ -35,14 +39,32 @@ impl Data {
             Self::Csv(data) => Some(&data.path),
             Self::Npy(data) => Some(&data.path),
             Self::Wfdb(data) => Some(&data.path),
+            Self::Physionet2012(data) => Some(&data.path),
+            Self::Physionet2019(data) => Some(&data.path),
             Self::Simulated(_) | Self::Article(_) => None,
         }
     }
 
     /// The table of classes, where it is not that of the series.
     pub(crate) fn label_file_mut(&mut self) -> Option<&mut PathBuf> {
-        let Self::Csv(data) = self else { return None };
-        data.label.as_mut()?.file.as_mut()
+        match self {
+            Self::Csv(data) => data.label.as_mut()?.file.as_mut(),
+            Self::Physionet2012(data) => data.outcomes.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// What the classes of subjects are: as written, or as the layout has them.
+    pub(crate) fn label(&self) -> Option<LabelSpec> {
+        match self {
+            Self::Csv(data) => data.label.clone(),
+            Self::Physionet2012(data) => Some(LabelSpec {
+                name: Stays::OUTCOME.to_owned(),
+                file: data.outcomes.clone(),
+                classes: Stays::CLASSES.map(str::to_owned).to_vec(),
+            }),
+            _ => None,
+        }
     }
 
     pub(crate) fn path_mut(&mut self) -> Option<&mut PathBuf> {
@@ -50,6 +72,8 @@ impl Data {
             Self::Csv(data) => Some(&mut data.path),
             Self::Npy(data) => Some(&mut data.path),
             Self::Wfdb(data) => Some(&mut data.path),
+            Self::Physionet2012(data) => Some(&mut data.path),
+            Self::Physionet2019(data) => Some(&mut data.path),
             Self::Simulated(_) | Self::Article(_) => None,
         }
     }
@@ -60,12 +84,14 @@ impl Data {
             Self::Csv(data) => &data.step,
             Self::Npy(data) => &data.step,
             Self::Wfdb(_) => "beat",
+            Self::Physionet2012(Physionet2012Data { every_seconds: Some(3600.0), .. })
+            | Self::Physionet2019(_) => "hour",
             Self::Simulated(data) => match data.every_seconds {
                 None => "beat",
                 Some(60.0) => "min",
                 Some(_) => "step",
             },
-            Self::Article(_) => "step",
+            Self::Physionet2012(_) | Self::Article(_) => "step",
         }
     }
 }
@@ -222,6 +248,32 @@ impl WfdbData {
     }
 }
 
+/// ICU stays of the challenge of 2012: measurements of 48 hours, and who died in hospital.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Physionet2012Data {
+    /// An archive or a folder of stays (`set-a.tar.gz`, `set-a`), or a folder that holds some.
+    pub path: PathBuf,
+    /// The file of outcomes; without it those (`Outcomes-*.txt`) in or beside the path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcomes: Option<PathBuf>,
+    /// A grid of so many seconds from admission, each step the mean of its interval; without it
+    /// a step is a minute at which anything was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_seconds: Option<f64>,
+    /// What was measured so many hours after admission or later is not looked at.
+    #[serde(default = "stay_hours")]
+    pub hours: f64,
+}
+
+/// ICU hours of the challenge of 2019, each with whether sepsis is coming.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Physionet2019Data {
+    /// An archive or a folder of `.psv` files, or a folder that holds some.
+    pub path: PathBuf,
+}
+
 /// Simulated heart rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -313,6 +365,10 @@ fn subjects() -> usize {
 
 fn hours() -> f64 {
     24.0
+}
+
+fn stay_hours() -> f64 {
+    Stays::default().hours
 }
 
 fn fractions() -> Fractions {
