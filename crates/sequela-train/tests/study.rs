@@ -264,7 +264,7 @@ fn fields_of_classes_are_checked_with_place_and_remedy() {
         (
             "kind = \"csv\"\npath = \"a.csv\"\nsubject = \"who\"\nlabel = { name = \"died\" }\nvalues = [{ name = \"hr\", unit = \"bpm\" }]",
             "kind = \"simulated\"",
-            "classes are read from tables only",
+            "these data have no class for each subject",
         ),
         (
             "missing = \"carry\"",
