@@ -39,6 +39,7 @@ mod prepare;
 mod report;
 mod run;
 mod schedule;
+mod search;
 mod series;
 mod sink;
 mod source;
@@ -66,6 +67,9 @@ pub use model::{ChannelSpec, Imported, Manifest, Metric, Model, PartSizes, Prove
 pub use network::outline;
 pub use predict::{ForecastRow, Forecasts, Options, PredictRows, predict, read_input};
 pub use run::{Outcome, Report, Stopped, resume, train};
+pub use search::{
+    SearchEvent, SearchOutcome, SearchReport, Trial, resume_search, search, trials_table,
+};
 pub use stream::{Dialogue, DialogueOptions, InputFormat, OnFault, Stream, StreamOptions, Streams};
 pub use study::{
     About, ArticleData, Baselines, Checkpoint, ClassWeights, Content, CsvData, Data,
@@ -74,4 +78,5 @@ pub use study::{
     Split, SplitBy, Study, TargetKind, Task, TimeSpec, TimeWord, Train, ValueSpec, WfdbData,
     Window,
 };
+pub use study::{Dimension, Number, Range, RangeScale, Search, SearchMethod};
 pub use tensors::{Array, Numbers, TensorFile};

@@ -99,7 +99,8 @@ pub(crate) fn loss(trained: &Trained<'_>) -> String {
     .to_svg()
 }
 
-fn loss_name(study: &Study) -> String {
+/// The loss and its unit, for an axis.
+pub(crate) fn loss_name(study: &Study) -> String {
     let name = match study.train.loss {
         Loss::MeanAbsolute => "mean absolute error",
         Loss::Huber { .. } => "Huber loss",

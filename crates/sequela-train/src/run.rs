@@ -122,7 +122,7 @@ pub fn resume(
 }
 
 /// Refuses a folder that holds a run.
-fn refuse_a_run(folder: &Path, named: &Path) -> Result<(), Error> {
+pub(crate) fn refuse_a_run(folder: &Path, named: &Path) -> Result<(), Error> {
     if !durable::exists(named)? {
         return Ok(());
     }
@@ -135,13 +135,13 @@ fn refuse_a_run(folder: &Path, named: &Path) -> Result<(), Error> {
 
 /// Refuses a precision that this machine or a layer of the network cannot compute in: a run of
 /// bf16 is neither begun nor gone on with in f32.
-fn check_precision(data: &dyn Trainable, study: &Study) -> Result<(), Error> {
+pub(crate) fn check_precision(data: &dyn Trainable, study: &Study) -> Result<(), Error> {
     let isa = Isa::from_environment()?;
     Ok(data.program().check_precision(study.train.precision, isa)?)
 }
 
 /// The study with paths that do not depend on where its file lies.
-fn placed(study: &Study) -> Result<Study, Error> {
+pub(crate) fn placed(study: &Study) -> Result<Study, Error> {
     let mut study = study.clone();
     let base = std::mem::take(&mut study.base);
     if let Some(path) = study.data.path_mut() {

@@ -45,6 +45,7 @@ fn run(arguments: &Arguments, console: Console) -> Result<Outcome, Failure> {
         Verb::Demo(demo) => demo.run(threads, console),
         Verb::Init(init) => init.run(console),
         Verb::Train(train) => train.run(threads, console),
+        Verb::Search(search) => search.run(threads, console),
         Verb::Predict(predict) => predict.run(threads, console),
         Verb::Evaluate(evaluate) => evaluate.run(threads, console),
         Verb::Inspect(inspect) => inspect.run(threads, console),

@@ -33,6 +33,7 @@ mod lines;
 mod loss;
 mod panels;
 mod svg;
+mod trials;
 
 pub use axis::Scale;
 pub use bars::{BarSeries, ErrorBars};
@@ -40,3 +41,4 @@ pub use classifier::{ClassifierLine, ClassifierPicture};
 pub use lines::{Band, ForecastLine, ForecastLines};
 pub use loss::LossCurve;
 pub use panels::{Panel, Panels};
+pub use trials::{TrialCurve, TrialCurves};

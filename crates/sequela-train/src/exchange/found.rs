@@ -319,6 +319,7 @@ fn study(found: &Found, schema: &Schema, imported: &Imported) -> Study {
             baselines: Baselines { autoregression: 0, ..Baselines::default() },
             ..EvaluateSection::default()
         },
+        search: None,
         base: std::path::PathBuf::new(),
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn check(study: &Study, place: Place<'_>) -> Result<(), Error> {
     check.train(study)?;
     check.schedule(study)?;
     check.model(study)?;
+    check.search(study)?;
     match not_finite(study) {
         Some(field) => Err(check.refuse(&field, "the number is not finite", "give another one")),
         None => Ok(()),
@@ -61,7 +62,7 @@ impl Check<'_> {
     }
 
     /// Refuses 0 and what is over the limit.
-    fn count(&self, field: &str, value: u64, limit: u64) -> Result<(), Error> {
+    pub(super) fn count(&self, field: &str, value: u64, limit: u64) -> Result<(), Error> {
         if value == 0 {
             return Err(self.refuse(field, "it is 0", "give at least 1"));
         }

@@ -59,11 +59,24 @@
 //! baselines = { logistic = [0.01, 0.1, 1.0] }   # strengths tried on the tuning part; [] for none
 //! ```
 //!
+//! Either may say what `sequela search` tries beside its own settings:
+//!
+//! ```toml
+//! [search]
+//! method = "halving"                  # or "random"
+//! trials = 16                         # settings tried, the study's own among them
+//! reduce = 3                          # one of three goes on into the next round
+//! [search.space]
+//! "train.rate" = { from = 1e-4, to = 1e-2, scale = "log" }
+//! "model.hidden" = [32, 64, 128]
+//! ```
+//!
 //! Every field is typed and every unknown one refused with the nearest known name; what is left
 //! out has a default, which [`Study::to_toml`] shows.
 
 mod builtin;
 mod check;
+mod check_search;
 mod check_task;
 mod classes;
 mod data;
@@ -71,6 +84,7 @@ pub(crate) mod document;
 pub(crate) mod fault;
 mod memory;
 pub(crate) mod nearest;
+mod search;
 mod training;
 mod window;
 
@@ -89,6 +103,7 @@ pub use data::{
 };
 pub use document::Override;
 pub use memory::Memory;
+pub use search::{Dimension, Number, Range, RangeScale, Search, SearchMethod};
 pub use training::{
     Baselines, Checkpoint, EvaluateSection, FeedForward, KeepWeights, Schedule, Train,
 };
@@ -136,6 +151,9 @@ pub struct Study {
     /// How it is judged.
     #[serde(default)]
     pub evaluate: EvaluateSection,
+    /// Which other settings `sequela search` tries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
     /// The folder that relative paths start from.
     #[serde(skip)]
     pub base: PathBuf,

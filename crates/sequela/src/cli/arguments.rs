@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use super::console::{Console, Form, Voice};
-use super::{data, demo, evaluate, export, import, init, inspect, predict, train};
+use super::{data, demo, evaluate, export, import, init, inspect, predict, search, train};
 
 /// Recurrent networks for medical sequences: train, judge and use them.
 #[derive(Debug, Parser)]
@@ -60,6 +60,8 @@ pub(crate) enum Verb {
     Init(init::Init),
     /// Train and judge a model as a study says
     Train(train::Train),
+    /// Look for better settings, by the tuning part alone
+    Search(search::Search),
     /// Forecast from the end of each series in a file
     Predict(predict::Predict),
     /// Judge a model beside the baselines

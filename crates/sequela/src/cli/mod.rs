@@ -19,6 +19,7 @@ mod inspect;
 mod predict;
 mod progress;
 mod run;
+mod search;
 mod sets;
 pub(crate) mod signal;
 mod stream;

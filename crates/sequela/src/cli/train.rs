@@ -79,7 +79,7 @@ pub(crate) fn overrides(set: &[String], seed: Option<u64>) -> Result<Vec<Overrid
 }
 
 /// A study's name as the name of a folder.
-fn folder_name(name: &str) -> String {
+pub(crate) fn folder_name(name: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
     let name: String = name.chars().map(safe).take(64).collect();
     if name.is_empty() { "run".to_owned() } else { name }
