@@ -16,12 +16,23 @@ use sequela_kernels::activation::Activation;
 use sequela_kernels::linear::Bias;
 use sequela_kernels::recurrent::{Cell, Direction, Reset, StatePart};
 use sequela_nn::{
-    Activate, Add, Builder, Concatenate, Dropout, DropoutKind, FinalState, Initial, LayoutId,
-    Linear, Loss, LossTerm, Multiply, Normalise, Param, ParamKind, ParamSpec, Pool, PoolKind,
-    Program, Recurrent, Reverse, Rows, Scalar, ScaleGradient, Select, Shift, Slice, SoftmaxSteps,
-    Spread, Value,
+    Activate, Add, Builder, Combine, Concatenate, Constant, Dropout, DropoutKind, Embedding,
+    FinalState, Initial, LayoutId, Linear, Loss, LossTerm, Multiply, Node, Normalise, Op, Param,
+    ParamKind, ParamSpec, Pool, PoolKind, Program, Recurrent, Reverse, Rows, Scalar, ScaleGradient,
+    Select, Shift, Slice, SoftmaxSteps, Spread, Value,
 };
 use support::{Draw, check};
+
+const CELLS: [Cell; 7] = [
+    Cell::Elman(Activation::Tanh),
+    Cell::Lstm,
+    Cell::Gru(Reset::AfterProduct),
+    Cell::Gru(Reset::BeforeProduct),
+    Cell::MinGru,
+    Cell::MinLstm,
+    Cell::Lru,
+];
+const PROGRAMS: u64 = 1500;
 
 /// A program that is growing, with the rows of its values.
 struct Garden {
@@ -29,7 +40,7 @@ struct Garden {
     layouts: Vec<LayoutId>,
     values: Vec<(Value, Rows)>,
     recurrent: Vec<(Value, Cell)>,
-    params: Vec<Param>,
+    params: Vec<(Param, ParamKind)>,
     draw: Draw,
     names: usize,
 }
@@ -55,31 +66,57 @@ impl Garden {
     fn param(&mut self, kind: ParamKind) -> Param {
         self.names += 1;
         let name = format!("p{}", self.names);
-        self.builder.param(ParamSpec { name, kind, initial: Initial::Keras })
+        let param = self.builder.param(ParamSpec { name, kind, initial: Initial::Keras });
+        self.params.push((param, kind));
+        param
+    }
+
+    /// Now and then weights that are in use already.
+    fn shared(&mut self, fits: impl Fn(&ParamKind) -> bool) -> Option<(Param, ParamKind)> {
+        let found: Vec<_> = self.params.iter().filter(|(_, kind)| fits(kind)).copied().collect();
+        let share = !found.is_empty() && self.draw.chance(0.6);
+        share.then(|| found[self.draw.below(found.len())])
     }
 
     fn linear(&mut self, x: Value, outputs: usize) -> Value {
         let inputs = self.builder.width(x);
-        let param = self.param(ParamKind::Linear { inputs, outputs, bias: Bias::Trained });
-        self.params.push(param);
+        let kind = ParamKind::Linear { inputs, outputs, bias: Bias::Trained };
+        let shared = self.shared(|found| *found == kind);
+        let param = shared.map_or_else(|| self.param(kind), |(param, _)| param);
         self.builder.add(Linear { param }, &[x]).unwrap()
     }
 
+    /// One symbol or a bag of symbols for each row, of steps or sequences.
+    fn embedding(&mut self) -> (Value, Rows) {
+        let forms = [Rows::Steps(self.layouts[0]), Rows::Steps(self.layouts[1]), Rows::Sequences];
+        let rows = forms[self.draw.below(3)];
+        let vocabulary = 3 + self.draw.below(5);
+        let fits =
+            |kind: &ParamKind| matches!(kind, ParamKind::Table { rows, .. } if *rows >= vocabulary);
+        let width = 1 + self.draw.below(20);
+        let shared = self.shared(fits);
+        let param = shared.map_or_else(
+            || self.param(ParamKind::Table { rows: vocabulary, width }),
+            |(param, _)| param,
+        );
+        let name = format!("{}{}", ["ids", "bags"][self.draw.below(2)], self.values.len());
+        let ids = self.builder.ids(&name, rows, vocabulary);
+        let combine = [Combine::Sum, Combine::Mean][self.draw.below(2)];
+        (self.builder.add(Embedding { param, ids, combine }, &[]).unwrap(), rows)
+    }
+
     fn recurrent(&mut self, x: Value, rows: Rows) -> Value {
-        let cells = [
-            Cell::Elman(Activation::Tanh),
-            Cell::Lstm,
-            Cell::Gru(Reset::AfterProduct),
-            Cell::Gru(Reset::BeforeProduct),
-            Cell::MinGru,
-            Cell::MinLstm,
-            Cell::Lru,
-        ];
-        let cell = cells[self.draw.below(cells.len())];
+        let cell = CELLS[self.draw.below(CELLS.len())];
         let direction = [Direction::Forward, Direction::Reverse][self.draw.below(2)];
         let (inputs, hidden) = (self.builder.width(x), 1 + self.draw.below(20));
-        let kind = ParamKind::Recurrent { cell, direction, inputs, hidden, layer: 0 };
-        let param = self.param(kind);
+        let fits = |kind: &ParamKind| matches!(kind, ParamKind::Recurrent { inputs: found, .. } if *found == inputs);
+        let (param, cell, hidden) = match self.shared(fits) {
+            Some((param, ParamKind::Recurrent { cell, hidden, .. })) => (param, cell, hidden),
+            _ => {
+                let kind = ParamKind::Recurrent { cell, direction, inputs, hidden, layer: 0 };
+                (self.param(kind), cell, hidden)
+            }
+        };
         let mut all = vec![x];
         if rows == Rows::Sequences || self.draw.chance(0.3) {
             all.push(self.fitting(Rows::Sequences, hidden));
@@ -98,7 +135,7 @@ impl Garden {
         let width = self.builder.width(x);
         let by_step = rows != Rows::Sequences;
         let b = &mut self.builder;
-        let (value, rows) = match self.draw.below(18) {
+        let (value, rows) = match self.draw.below(20) {
             0 => {
                 let outputs = 1 + self.draw.below(35);
                 (self.linear(x, outputs), rows)
@@ -123,7 +160,9 @@ impl Garden {
                 (self.builder.add(Select {}, &[mask, x, y]).unwrap(), rows)
             }
             5 => {
-                let param = self.param(ParamKind::Normalise { width });
+                let kind = ParamKind::Normalise { width };
+                let shared = self.shared(|found| *found == kind);
+                let param = shared.map_or_else(|| self.param(kind), |(param, _)| param);
                 // Rows of one or two values have a variance of almost nothing.
                 (self.builder.add(Normalise { param, epsilon: 0.1 }, &[x]).unwrap(), rows)
             }
@@ -162,6 +201,12 @@ impl Garden {
                 (b.add(Shift { by }, &[x]).unwrap(), rows)
             }
             17 if by_step => (b.add(Reverse {}, &[x]).unwrap(), rows),
+            18 => self.embedding(),
+            19 => {
+                let value = self.draw.uniform();
+                let width = [1, width][self.draw.below(2)];
+                (b.add(Constant { value, rows, width }, &[]).unwrap(), rows)
+            }
             _ if !by_step => {
                 let layout = self.layouts[self.draw.below(self.layouts.len())];
                 (b.add(Spread { layout }, &[x]).unwrap(), Rows::Steps(layout))
@@ -180,7 +225,11 @@ impl Garden {
             let target = self.builder.input(&format!("target{index}"), rows, width).unwrap();
             let kind = if self.draw.chance(0.5) { Loss::Dot } else { Loss::MeanSquared };
             let scale = Scalar::Fixed(0.5);
-            self.builder.loss(LossTerm { kind, prediction: x, target, weight: None, scale });
+            let weight = self.draw.chance(0.3).then(|| {
+                let wide = [1, width][self.draw.below(2)];
+                self.builder.input(&format!("weight{index}"), rows, wide).unwrap()
+            });
+            self.builder.loss(LossTerm { kind, prediction: x, target, weight, scale });
             if self.draw.chance(0.6) {
                 let (x, _) = self.any();
                 self.builder.output(&format!("y{index}"), x);
@@ -207,9 +256,59 @@ fn random_program(seed: u64) -> Program {
     garden.finish()
 }
 
+/// How often the drawn programs have what is looked for.
+fn count(programs: &[Program], found: impl Fn(&Program) -> bool) -> usize {
+    programs.iter().filter(|program| found(program)).count()
+}
+
+/// Whether some weights are used by several nodes.
+fn shares(program: &Program) -> bool {
+    let param = |node: &Node| match node.op {
+        Op::Linear(Linear { param })
+        | Op::Recurrent(Recurrent { param })
+        | Op::Normalise(Normalise { param, .. })
+        | Op::Embedding(Embedding { param, .. }) => Some(param.index()),
+        _ => None,
+    };
+    let mut used: Vec<usize> = program.nodes().iter().filter_map(param).collect();
+    let all = used.len();
+    used.sort_unstable();
+    used.dedup();
+    used.len() < all
+}
+
+#[test]
+fn everything_is_drawn() {
+    let programs: Vec<Program> = (0..PROGRAMS).map(random_program).collect();
+    let has = |op: fn(&Op) -> bool| {
+        count(&programs, |program| program.nodes().iter().any(|node| op(&node.op)))
+    };
+    assert!(has(|op| matches!(op, Op::Embedding(_))) > 20);
+    assert!(has(|op| matches!(op, Op::Constant(_))) > 20);
+    assert!(
+        count(&programs, |program| program.inputs().iter().any(|i| i.name.starts_with("bags")))
+            > 10
+    );
+    assert!(count(&programs, shares) > 30);
+    let given = |program: &Program| {
+        let mut nodes = program.nodes().iter();
+        nodes.any(|node| matches!(node.op, Op::Recurrent(_)) && node.inputs.len() > 1)
+    };
+    assert!(count(&programs, given) > 30, "initial states");
+    for cell in CELLS {
+        let with = |program: &Program| {
+            let mut kinds = program.params().iter().map(|spec| spec.kind);
+            kinds.any(
+                |kind| matches!(kind, ParamKind::Recurrent { cell: found, .. } if found == cell),
+            )
+        };
+        assert!(count(&programs, with) > 10, "{cell:?}");
+    }
+}
+
 #[test]
 fn the_planner_is_right_whatever_the_program() {
-    for seed in 0..150 {
+    for seed in 0..PROGRAMS {
         let program = random_program(seed);
         let lengths = vec![vec![2, 0, 5, 1], vec![3, 4, 0, 1]];
         check(&format!("program {seed}: {:?}", program.nodes()), &program, &lengths, 4, seed);

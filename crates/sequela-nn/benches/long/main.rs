@@ -241,6 +241,9 @@ fn timed() -> Vec<(Case, f64)> {
         (Case { pooling: Pooling::None, ..LONG }, 0.25),
         (Case { cell: CellKind::Gru, ..LONG }, 0.25),
         (Case { layers: 2, ..LONG }, 0.25),
+        (Case { cell: CellKind::MinGru, layers: 2, ..LONG }, 0.25),
+        (Case { cell: CellKind::MinLstm, layers: 2, ..LONG }, 0.25),
+        (Case { cell: CellKind::Lru, layers: 2, sizes: [8, 50_000, 12, 128], ..LONG }, 0.25),
         (Case { directions: both, sizes: [8, 50_000, 12, 128], ..LONG }, 0.6),
         (Case { sizes: [1, 100_000, 12, 64], threads: 1, ..LONG }, 0.25),
     ]

@@ -92,6 +92,19 @@ pub(crate) fn random_batch(
     batch.set_mode(Mode::Train);
     for spec in program.inputs() {
         let input = program.input(&spec.name).unwrap();
+        if let (InputKind::Ids { vocabulary }, true) = (spec.kind, spec.name.starts_with("bags")) {
+            let rows = match spec.rows {
+                Rows::Sequences => sequences,
+                Rows::Steps(layout) => lengths[layout.index()].iter().sum(),
+            };
+            let (mut starts, mut ids) = (vec![0], Vec::new());
+            for _ in 0..rows {
+                ids.extend((0..draw.below(4)).map(|_| draw.below(vocabulary) as u32));
+                starts.push(ids.len() as u32);
+            }
+            batch.set_bags(input, &starts, &ids).unwrap();
+            continue;
+        }
         for b in 0..sequences {
             let rows = match spec.rows {
                 Rows::Sequences => 1,
