@@ -32,8 +32,8 @@ def bench_binary():
     return max(found, key=lambda p: p.stat().st_mtime)
 
 
-def go(out, *command):
-    """One process; its lines, with the most memory that it and its children held."""
+def go(out, *command, only=""):
+    """One process; its lines about cases that contain `only`, with the most memory that it and its children held."""
     # The children's peak is a maximum over all of them so far: a process of its own keeps it apart.
     code = ("import resource,subprocess,sys\n"
             "p=subprocess.run(sys.argv[1:],stdout=subprocess.PIPE,stderr=subprocess.DEVNULL,text=True,timeout=400)\n"
@@ -47,8 +47,9 @@ def go(out, *command):
     for line in lines[1:]:
         if line.startswith("{"):
             entry = json.loads(line)
-            entry["process_peak_mb"] = round(float(lines[0]), 1)
-            print(json.dumps(entry), file=out, flush=True)
+            if only in entry.get("case", ""):
+                entry["process_peak_mb"] = round(float(lines[0]), 1)
+                print(json.dumps(entry), file=out, flush=True)
 
 
 def run(peers, path, threads, workloads):
@@ -89,16 +90,19 @@ def bf16(peers, path, threads, workloads, only):
     with open(path, "a") as out:
         print(json.dumps(head()), file=out, flush=True)
         for w in workloads:
-            for case in [case for case in W2[:-1] if only in case] if w == "w2" else [""]:
-                more = [case] if case else []
-                for own in ([binary], half):
-                    go(out, *own, w, threads, *more)
-                if w == "w2":
-                    go(out, peers / "venv-torch/bin/python", peers / "bench/bench_torch_bf16.py", threads, case)
-                else:
-                    go(out, peers / "venv-ov/bin/python", peers / "bench/bench_ov.py", w, threads)
-                for own in (half, [binary]):
-                    go(out, *own, w, threads, *more)
+            cases = [case for case in W2[:-1] if only in case] if w == "w2" else [""]
+
+            def own(command):
+                for case in cases:
+                    go(out, *command, w, threads, *([case] if case else []))
+
+            own([binary]), own(half)
+            # Neither takes a case: each runs once, over all of them, between sequela's runs.
+            if w == "w2":
+                go(out, peers / "venv-torch/bin/python", peers / "bench/bench_torch_bf16.py", threads, only=only)
+            else:
+                go(out, peers / "venv-ov/bin/python", peers / "bench/bench_ov.py", w, threads, only=only)
+            own(half), own([binary])
 
 
 def report_bf16(path):

@@ -45,6 +45,16 @@ pub struct Manifest {
     pub imported: Option<Imported>,
 }
 
+impl Manifest {
+    /// The network that is described.
+    pub(crate) fn program(&self) -> Result<Program, Error> {
+        match &self.classes {
+            Some(classes) => network::classifier(&self.study, &self.encoder, classes.names.len()),
+            None => network::model(&self.study, &self.encoder),
+        }
+    }
+}
+
 /// Where imported weights came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,12 +162,7 @@ impl Model {
     /// # Errors
     /// [`Error::Network`] where the weights are not those of the study's network.
     pub(crate) fn new(manifest: Manifest, tensors: &[Tensor]) -> Result<Self, Error> {
-        let program = match &manifest.classes {
-            Some(classes) => {
-                network::classifier(&manifest.study, &manifest.encoder, classes.names.len())?
-            }
-            None => network::model(&manifest.study, &manifest.encoder)?,
-        };
+        let program = manifest.program()?;
         // Before there is room for them: a file is not asked for more memory than it fills.
         let wanted: usize = program.params().iter().map(ParamSpec::count).sum();
         let found: usize = tensors.iter().map(|tensor| tensor.values.len()).sum();

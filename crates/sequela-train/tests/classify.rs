@@ -228,6 +228,12 @@ fn other_forms_of_classes_and_losses_train_too() {
     let message = refused.unwrap_err().to_string();
     assert!(message.contains("is for two classes, and there are 3; write loss"), "{message}");
 
+    let chosen = ward_study(folder.path(), &["evaluate.threshold=f1"]);
+    let refused = train(&chosen, &folder.path().join("t"), &Options::default(), &mut |_| {});
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("evaluate.threshold: a threshold is for two classes"), "{message}");
+    assert!(!folder.path().join("t").exists());
+
     write_ward(folder.path(), 90, 2);
     let changes = [
         "train.loss.kind=binary_cross_entropy",

@@ -253,7 +253,32 @@ fn fields_of_classes_are_checked_with_place_and_remedy() {
         (
             "name = \"died\"",
             "name = \"died\", class = []",
-            "has no such field; did you mean \"classes\"?",
+            "field data.label.class: data.label has no such field; did you mean \"classes\"?",
+        ),
+        (
+            "name = \"died\"",
+            "name = \"died\", classes = \"a\"",
+            "field data.label.classes: a list is expected, not text",
+        ),
+        (
+            "{ name = \"died\" }",
+            "{ file = \"o.csv\" }",
+            "field data.label: name is missing; add name = ... to [data.label]",
+        ),
+        (
+            "subject = \"who\"",
+            "subject = \"who\"\ntime = { name = \"t\", format = \"hour\" }",
+            "field data.time.format: there is no such choice; did you mean \"hours\"?",
+        ),
+        (
+            "values = [{ name = \"hr\"",
+            "values = [{ nam = \"hr\"",
+            "field data.values.nam: data.values has no such field; did you mean \"name\"?",
+        ),
+        (
+            "subject = \"who\"",
+            "subject = \"who\"\nsubjects = 3",
+            "field data.subjects: data has no such field; did you mean \"subject\"?",
         ),
         (
             "name = \"died\"",
@@ -363,6 +388,27 @@ fn fields_of_classes_are_checked_with_place_and_remedy() {
         error.contains("train.class_weights.yess: there is no such class; did you mean \"yes\"?"),
         "{error}"
     );
+}
+
+#[test]
+fn a_threshold_goes_with_two_classes_only() {
+    let text = STUDY
+        .replace("name = \"small\"", "name = \"small\"\ntask = \"classify\"")
+        .replace(
+            "path = \"a.csv\"",
+            "path = \"a.csv\"\nsubject = \"who\"\nlabel = { name = \"died\", classes = [\"a\", \"b\", \"c\"] }",
+        )
+        .replace("length = 12\nhorizons = [1, 4]\n", "missing = \"carry\"\n");
+    assert!(Study::parse(&text, Path::new("s.toml"), &[]).is_ok());
+    for rule in ["f1", "{ fixed = 0.3 }"] {
+        let change = Override::parse(&format!("evaluate.threshold={rule}")).unwrap();
+        let error = Study::parse(&text, Path::new("s.toml"), &[change]).unwrap_err().to_string();
+        assert!(
+            error.contains("field evaluate.threshold: a threshold is for two classes"),
+            "{error}"
+        );
+        assert!(error.contains("; leave it out: of more classes"), "{error}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use sequela_core::{Limits, Location, Sequence, SubjectId, Target};
 use sequela_data::Cohort;
 use sequela_data::split::Parts;
+use sequela_eval::classify::ThresholdRule;
 use sequela_formats::csv::{Labels, read_labels};
 
 use super::Classes;
@@ -233,6 +234,13 @@ impl Classes {
     /// The classes of a study, from its training part.
     pub(super) fn of(study: &Study, names: &[String], counts: &[usize]) -> Result<Self, Error> {
         let label = study.data.label().map_or_else(|| "class".to_owned(), |label| label.name);
+        if names.len() > 2 && study.evaluate.threshold != ThresholdRule::default() {
+            return Err(Error::Study {
+                location: Location::file("study").field("evaluate.threshold").into(),
+                what: format!("a threshold is for two classes, there are {}", names.len()),
+                hint: "leave it out: of more classes the most probable is chosen".into(),
+            });
+        }
         Self::new(&label, names.to_vec(), counts, &study.train.class_weights)
     }
 }

@@ -10,6 +10,8 @@
 //! Weights say nothing about names, units, windows and horizons: a small TOML file does. The page
 //! `docs/guide/exchange.md` has it all with examples.
 
+#[cfg(test)]
+mod class_tests;
 mod found;
 mod gates;
 mod keras;
@@ -105,19 +107,13 @@ pub fn draft_schema(path: &Path, limits: &Limits) -> Result<String, Error> {
 /// | `lengths` | (B), int32 | | `hn`, for an LSTM `cn` | (L*D, B, H) |
 /// | `h0`, for an LSTM `c0` | (L*D, B, H), zeros to begin | | | |
 ///
-/// A model with indicators has the input `indicators` (B, T, F for each) too. **Determinism** the
+/// A model with indicators has the input `indicators` (B, T, F for each) too. A classifier gives
+/// `probability` (B, K) and `class` (B), int64, in place of `forecast`. **Determinism** the
 /// same model gives the same bytes.
 ///
 /// # Errors
 /// [`Error::Foreign`] for operations that are not written as ONNX.
 pub fn export_onnx(model: &Model) -> Result<Vec<u8>, Error> {
-    if model.manifest().classes.is_some() {
-        return Err(Error::Unsupported {
-            location: Location::default().field("model").into(),
-            what: "a classifier is not exported yet".into(),
-            hint: "export a forecaster, or use sequela predict".into(),
-        });
-    }
     Ok(onnx::export(model)?.to_bytes())
 }
 

@@ -17,11 +17,11 @@ use crate::series::{Example, Examples};
 use crate::tensors::{Numbers, TensorFile};
 use crate::{Options, Override, PredictRows, Study, predict, train};
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/exchange")
 }
 
-fn files(start: &str, end: &str) -> Vec<PathBuf> {
+pub(super) fn files(start: &str, end: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -36,7 +36,7 @@ fn files(start: &str, end: &str) -> Vec<PathBuf> {
 }
 
 /// The dump that belongs to a file.
-fn dump(path: &Path) -> TensorFile {
+pub(super) fn dump(path: &Path) -> TensorFile {
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     let case = name.split('.').next().unwrap();
     let case = case.trim_end_matches("_dynamo").trim_end_matches("_h5");
@@ -44,7 +44,7 @@ fn dump(path: &Path) -> TensorFile {
     TensorFile::parse_foreign(&std::fs::read(&path).unwrap(), &path).unwrap()
 }
 
-fn lengths(dump: &TensorFile) -> Vec<usize> {
+pub(super) fn lengths(dump: &TensorFile) -> Vec<usize> {
     match &dump.arrays["lengths"].numbers {
         Numbers::I64(list) => list.iter().map(|&n| usize::try_from(n).unwrap()).collect(),
         Numbers::I32(list) => list.iter().map(|&n| usize::try_from(n).unwrap()).collect(),
@@ -52,7 +52,7 @@ fn lengths(dump: &TensorFile) -> Vec<usize> {
     }
 }
 
-fn numbers(dump: &TensorFile, name: &str) -> Vec<f32> {
+pub(super) fn numbers(dump: &TensorFile, name: &str) -> Vec<f32> {
     dump.f32(name, "dump".as_ref()).unwrap().to_vec()
 }
 
@@ -122,7 +122,7 @@ fn decoded(model: &Model, y: f32) -> f32 {
 }
 
 #[track_caller]
-fn close(found: &[f32], wanted: &[f32], what: &str) {
+pub(super) fn close(found: &[f32], wanted: &[f32], what: &str) {
     assert_eq!(found.len(), wanted.len(), "{what}");
     for (found, wanted) in found.iter().zip(wanted) {
         let error = (found - wanted).abs() / wanted.abs().max(1.0);

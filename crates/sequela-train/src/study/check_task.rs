@@ -90,7 +90,7 @@ impl Check<'_> {
         self.at_most("window.length", window.length as u64, super::check::STEPS)?;
         self.class_weights(&study.train.class_weights, &label)?;
         self.classes_loss(study, &label)?;
-        self.decisions(study)
+        self.decisions(study, &label)
     }
 
     fn unheard(&self, what: &str, hint: &str, fields: &[(&str, bool)]) -> Result<(), Error> {
@@ -184,7 +184,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn decisions(&self, study: &Study) -> Result<(), Error> {
+    fn decisions(&self, study: &Study, label: &LabelSpec) -> Result<(), Error> {
         if let Architecture::Sequence(model) = &study.model
             && model.pooling == Pooling::None
         {
@@ -192,6 +192,13 @@ impl Check<'_> {
                 "model.pooling",
                 "a class is of the whole series, not of each step",
                 "write pooling = \"last\", or mean, max, attention",
+            ));
+        }
+        if label.classes.len() > 2 && study.evaluate.threshold != ThresholdRule::default() {
+            return Err(self.refuse(
+                "evaluate.threshold",
+                "a threshold is for two classes",
+                "leave it out: of more classes the most probable is chosen",
             ));
         }
         if let ThresholdRule::Fixed(threshold) = study.evaluate.threshold

@@ -10,6 +10,8 @@ use sequela_formats::csv::TimeFormat;
 use serde::{Deserialize, Serialize};
 
 use super::LabelSpec;
+use super::document::{Document, Value};
+use super::fault::{Fault, Reader};
 
 /// Where the series come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -345,6 +347,28 @@ pub struct Scaling {
     /// The rule; its numbers come from training subjects alone.
     #[serde(default)]
     pub kind: ScalingMethod,
+}
+
+/// A fault of the section `data`, at the very field: a section with a kind is read as a whole by
+/// serde, which forgets where in it a fault was.
+pub(super) fn inner(document: &Document, fault: Fault) -> Fault {
+    if fault.path != ["data"] {
+        return fault;
+    }
+    let found = [
+        of::<TimeSpec>(document, "time"),
+        of::<Vec<ValueSpec>>(document, "values"),
+        of::<LabelSpec>(document, "label"),
+    ];
+    found.into_iter().flatten().next().unwrap_or(fault)
+}
+
+/// What is wrong with a field that is of this type in a table.
+fn of<'de, T: Deserialize<'de>>(document: &'de Document, field: &str) -> Option<Fault> {
+    let csv = document.at(&["data", "kind"]);
+    let csv = csv.is_some_and(|kind| matches!(&kind.value, Value::Text(word) if word == "csv"));
+    let node = document.at(&["data", field]).filter(|_| csv)?;
+    T::deserialize(Reader(node)).err().map(|fault| fault.under(field).under("data"))
 }
 
 fn step() -> String {

@@ -104,12 +104,14 @@ impl Document {
 
     /// Whether a value was written at `path`.
     pub(crate) fn has(&self, path: &[&str]) -> bool {
-        let mut node = &self.root;
-        path.iter().all(|key| {
-            let Value::Table(table) = &node.value else { return false };
-            let found = table.get(*key);
-            node = found.unwrap_or(node);
-            found.is_some()
+        self.at(path).is_some()
+    }
+
+    /// What stands at a path of keys.
+    pub(crate) fn at(&self, path: &[&str]) -> Option<&Node> {
+        path.iter().try_fold(&self.root, |node, key| match &node.value {
+            Value::Table(table) => table.get(*key),
+            _ => None,
         })
     }
 

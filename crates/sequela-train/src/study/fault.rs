@@ -36,7 +36,7 @@ impl Fault {
         Self { kind: FaultKind::Missing { field }, path }
     }
 
-    fn under(mut self, key: impl Into<String>) -> Self {
+    pub(crate) fn under(mut self, key: impl Into<String>) -> Self {
         self.path.push(key.into());
         self
     }

@@ -216,8 +216,8 @@ impl Study {
         for change in overrides {
             document.set(change)?;
         }
-        let mut study =
-            Self::deserialize(Reader(&document.root)).map_err(|fault| document.explain(fault))?;
+        let mut study = Self::deserialize(Reader(&document.root))
+            .map_err(|fault| document.explain(data::inner(&document, fault)))?;
         study.base = name.parent().map(Path::to_owned).unwrap_or_default();
         study.follow_task(&document)?;
         check::check(&study, &|path| document.location(path))?;

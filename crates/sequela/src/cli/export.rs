@@ -23,6 +23,10 @@ The graph (ONNX, opset 17) takes values in their units and gives forecasts in th
   forecast (batch, horizons)   or (batch, time, horizons) where the model forecasts at every step
   hn, cn                       states after the last step, to go on from
 
+A classifier gives, in place of a forecast, what sequela predict says of whole series:
+  probability (batch, classes) of each class, in the population that was trained on
+  class (batch), int64         the class chosen, by position
+
 Examples:
   sequela export run/model.safetensors --onnx model.onnx
   sequela import model.onnx --out again.safetensors")]

@@ -1,10 +1,11 @@
 //! ONNX: a model as a graph of standard operations, and such graphs as models.
 //!
 //! `wrap.rs` writes what lies around the network (scales, anchors, states), `write.rs` the network
-//! itself; `own.rs` takes back what those two wrote, `trace.rs` reads what others write.
+//! itself, `classes.rs` what a classifier says; `own.rs` takes back what those two wrote, `trace.rs` reads what others write.
 //!
 //! **Source** the operators of ONNX opset 17, <https://onnx.ai/onnx/operators/>.
 
+mod classes;
 mod dense;
 mod layers;
 mod meaning;

@@ -9,7 +9,6 @@ use super::super::gates::{self, Order};
 use super::wrap::{DIGEST, MANIFEST};
 use crate::Error;
 use crate::model::{Manifest, Model};
-use crate::network;
 use crate::study::hex;
 
 /// The model that was exported as this file, or `None` where the file is not as an export left
@@ -27,7 +26,7 @@ pub(in super::super) fn read_own(file: &File) -> Option<Model> {
 }
 
 fn restored(file: &File, manifest: Manifest) -> Result<Option<Model>, Error> {
-    let program = network::model(&manifest.study, &manifest.encoder)?;
+    let program = manifest.program()?;
     let find = |name: &str| -> Option<&[f32]> {
         let tensor = file.graph.initializers.iter().find(|tensor| tensor.name == name)?;
         match &tensor.numbers {

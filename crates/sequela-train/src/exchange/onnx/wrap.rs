@@ -1,7 +1,8 @@
 //! A model as a graph: scales before the network, units behind it, states beside it.
 //!
 //! ```text
-//! x (B,T,F) in units --scale--> (T,B,F) --network--> --units--> forecast (B,K), or (B,T,K)
+//! x (B,T,F) in units --scale--> (T,B,F) --network--> --units--> forecast (B,K), or (B,T,K);
+//!                                                        or     probability (B,K) and class (B)
 //! lengths (B), h0 [, c0] (L*D,B,H)                              hn [, cn] (L*D,B,H)
 //! ```
 
@@ -10,14 +11,17 @@ use sequela_formats::onnx::{
     AttributeValue, Dimension, Element, Model as File, Node, TensorNumbers, ValueInfo,
 };
 use sequela_kernels::recurrent::Cell;
-use sequela_nn::{Op, ParamKind};
+use sequela_nn::{Op, ParamKind, Value};
 use sha2::{Digest, Sha256};
 
+use super::classes;
 use super::write::{Network, Ragged, Sheet, States, needed};
 use crate::Error;
 use crate::encode::{Encoder, narrow};
 use crate::feed::Form;
+use crate::judge::Net;
 use crate::model::Model;
+use crate::network::CLASS;
 use crate::study::{InputKind, TargetKind, hex};
 
 /// The key under which the graph keeps what the model file says.
@@ -30,8 +34,12 @@ pub(super) const DIGEST: &str = "sequela.sha256";
 pub(in super::super) fn export(model: &Model) -> Result<File, Error> {
     let net = model.net();
     let encoder = net.encoder;
-    let output = net.output()?;
-    let mut states = states(model)?;
+    let told = model.manifest().classes.as_ref();
+    let output = match (told, net.program.output(CLASS)) {
+        (Some(_), Some(output)) => output,
+        _ => net.output()?,
+    };
+    let mut states = states(model, output)?;
     let mut sheet = Sheet::default();
     sheet.graph.name.clone_from(&model.manifest().study.study.name);
     for (part, name) in ["h0", "c0"].into_iter().enumerate().take(1 + usize::from(states.has_cell))
@@ -43,26 +51,12 @@ pub(in super::super) fn export(model: &Model) -> Result<File, Error> {
     let fed = encode(&mut sheet, encoder, &ragged, &raw);
     let mut network = Network::new((net.program, net.parameters), ragged, states);
     let out = network.write(&mut sheet, &fed, output)?;
-    let middle: Vec<i64> = (0..encoder.horizons.len())
-        .map(|k| integer(k * net.quantiles.0 + net.quantiles.1))
-        .collect();
-    let out = if net.quantiles.0 > 1 {
-        let columns = sheet.integers(&middle);
-        let node =
-            Node::new("Gather", &[&out, &columns], &[]).with("axis", AttributeValue::Int(-1));
-        sheet.add_node(node, 1).swap_remove(0)
+    let outputs = if let Some(told) = told {
+        classes::tell(&mut sheet, told, &model.manifest().study.train.loss, &out);
+        classes::outputs(told)
     } else {
-        out
+        forecast(&mut sheet, &net, &network.ragged, (&raw, &out))
     };
-    let out = decode(&mut sheet, (encoder, net.form), &network.ragged, (&raw, &out));
-    let out = if net.form == Form::EveryStep {
-        let zero = sheet.number(0.0);
-        let kept = sheet.add("Where", &[&network.ragged.mask, &out, &zero]);
-        sheet.transpose(&kept, &[1, 0, 2])
-    } else {
-        out
-    };
-    sheet.rename(&out, "forecast");
     let states = network.states;
     for (part, name) in ["hn", "cn"].into_iter().enumerate().take(1 + usize::from(states.has_cell))
     {
@@ -70,7 +64,7 @@ pub(in super::super) fn export(model: &Model) -> Result<File, Error> {
         let all = sheet.concatenate(&names, 0);
         sheet.rename(&all, name);
     }
-    declare(&mut sheet, encoder, net.form, &states);
+    declare(&mut sheet, encoder, outputs, &states);
     drop_unused(&mut sheet);
     let manifest = serde_json::to_string(model.manifest()).unwrap_or_default();
     let mut file = File {
@@ -85,10 +79,46 @@ pub(in super::super) fn export(model: &Model) -> Result<File, Error> {
     Ok(file)
 }
 
+/// Writes `forecast` behind what the network says; its form.
+fn forecast(
+    sheet: &mut Sheet,
+    net: &Net<'_>,
+    ragged: &Ragged,
+    (raw, out): (&str, &str),
+) -> Vec<ValueInfo> {
+    let encoder = net.encoder;
+    let middle: Vec<i64> = (0..encoder.horizons.len())
+        .map(|k| integer(k * net.quantiles.0 + net.quantiles.1))
+        .collect();
+    let out = if net.quantiles.0 > 1 {
+        let columns = sheet.integers(&middle);
+        let node = Node::new("Gather", &[out, &columns], &[]).with("axis", AttributeValue::Int(-1));
+        sheet.add_node(node, 1).swap_remove(0)
+    } else {
+        out.to_owned()
+    };
+    let out = decode(sheet, (encoder, net.form), ragged, (raw, &out));
+    let horizons = Dimension::Fixed(encoder.horizons.len());
+    let (out, shape) = if net.form == Form::EveryStep {
+        let zero = sheet.number(0.0);
+        let kept = sheet.add("Where", &[&ragged.mask, &out, &zero]);
+        let shape = vec![free("batch"), free("time"), horizons];
+        (sheet.transpose(&kept, &[1, 0, 2]), shape)
+    } else {
+        (out, vec![free("batch"), horizons])
+    };
+    sheet.rename(&out, "forecast");
+    vec![ValueInfo { name: "forecast".into(), element: Element::F32, shape: Some(shape) }]
+}
+
+fn free(name: &str) -> Dimension {
+    Dimension::Free(name.into())
+}
+
 /// The states that the recurrent nodes of a model have.
-fn states(model: &Model) -> Result<States, Error> {
+fn states(model: &Model, output: Value) -> Result<States, Error> {
     let program = model.program();
-    let needed = needed(program, model.net().output()?);
+    let needed = needed(program, output);
     let mut states = States::default();
     for (node, _) in program.nodes().iter().zip(needed).filter(|(_, needed)| *needed) {
         let Op::Recurrent(op) = &node.op else { continue };
@@ -194,8 +224,7 @@ fn decode(
 }
 
 /// Says what is fed and what comes out.
-fn declare(sheet: &mut Sheet, encoder: &Encoder, form: Form, states: &States) {
-    let free = |name: &str| Dimension::Free(name.into());
+fn declare(sheet: &mut Sheet, encoder: &Encoder, outputs: Vec<ValueInfo>, states: &States) {
     let info = |name: &str, element: Element, shape: Vec<Dimension>| ValueInfo {
         name: name.into(),
         element,
@@ -212,12 +241,7 @@ fn declare(sheet: &mut Sheet, encoder: &Encoder, form: Form, states: &States) {
         graph.inputs.push(info("indicators", Element::F32, steps(width)));
     }
     graph.inputs.push(info("lengths", Element::I32, vec![free("batch")]));
-    let horizons = encoder.horizons.len();
-    let forecast = match form {
-        Form::EveryStep => steps(horizons),
-        _ => vec![free("batch"), Dimension::Fixed(horizons)],
-    };
-    graph.outputs.push(info("forecast", Element::F32, forecast));
+    graph.outputs.extend(outputs);
     for (initial, last) in
         [("h0", "hn"), ("c0", "cn")].into_iter().take(1 + usize::from(states.has_cell))
     {
