@@ -4,13 +4,17 @@
 //! cargo run --release --example memory                        a small run, some seconds
 //! cargo run --release --example memory -- all                 every row of the table, an hour
 //! cargo run --release --example memory -- adding lstm 200     one row of it
+//! cargo run --release --example memory -- adding lstm 200 8000   the same after 8000 steps
+//! cargo run --release --example memory -- draw < rows.md > memory.svg   a picture of such rows
 //! ```
 //!
 //! Every row is one training from seed 1: 2000 steps of Adam at 3e-3, gradients cut at norm 1, 32
-//! new sequences in each step. The error is that on 1000 further sequences.
+//! new sequences in each step. The error is that on 1000 further sequences. The page
+//! `docs/guide/long-sequences.md` shows and explains the table.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 #![allow(clippy::cast_possible_truncation, reason = "draws below a few hundred")]
 
+mod draw;
 mod problems;
 
 use problems::Problem;
@@ -38,15 +42,21 @@ const CELLS: [(&str, CellKind, usize); 6] = [
     ("lru", CellKind::Lru, 2),
 ];
 
-fn main() -> Result<(), Error> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if words == ["draw"] {
+        let svg = draw::picture(std::io::stdin().lines())?;
+        print!("{svg}");
+        return Ok(());
+    }
     println!("| problem | cell | layers | weights | T | error | without memory | seconds |");
     println!("|---|---|---|---|---|---|---|---|");
     let (problems, steps, lengths) = match words[..] {
         [] => (&[Problem::Adding][..], 300, &[20][..]),
         _ => (&Problem::ALL[..], 2000, &[50, 200, 500, 1000][..]),
     };
+    let steps = words.get(3).map_or(Ok(steps), |word| word.parse())?;
     let wanted = |place: usize, name: &str| {
         words.first().is_none_or(|word| *word == "all")
             || words.get(place).is_none_or(|word| *word == name)

@@ -80,8 +80,9 @@ impl Net<'_> {
         examples: &Examples,
     ) -> Result<Vec<f32>, Error> {
         let ports = Ports::find(self.program, crate::network::HEAD)?;
+        let batch = batch(self.encoder.length);
         let mut feed =
-            WindowFeed::new(self.encoder, examples, (ports, self.form), BATCH, Order::Given);
+            WindowFeed::new(self.encoder, examples, (ports, self.form), batch, Order::Given);
         let capacity = feed.capacity(self.program);
         let runner = Runner::new(self.program, &capacity, &Keep::Nothing)?;
         let mut runner = runner.with_precision(self.precision, context)?;
@@ -136,5 +137,23 @@ fn last_row(rows: &[f32], horizons: usize, quantiles: usize) -> &[f32] {
     &rows[rows.len() - horizons * quantiles..]
 }
 
-/// Windows forecast at once.
+/// Windows forecast at once, of so many steps each: what is not trained needs no budget, but long
+/// windows side by side would take gigabytes.
+pub(crate) fn batch(length: usize) -> usize {
+    (ROWS / length.max(1)).clamp(1, BATCH)
+}
+
+/// Windows forecast at once, at most.
 pub(crate) const BATCH: usize = 256;
+/// Steps of all windows forecast at once, where a single one does not have more.
+const ROWS: usize = 1 << 18;
+
+#[cfg(test)]
+mod tests {
+    use super::batch;
+
+    #[test]
+    fn long_windows_are_judged_a_few_at_a_time() {
+        assert_eq!([1, 60, 512, 1024, 75_000, 1 << 20].map(batch), [256, 256, 256, 256, 3, 1]);
+    }
+}

@@ -13,7 +13,7 @@ use crate::encode::Encoder;
 use crate::event::Part;
 use crate::feed::{CarriedFeed, Feed, Form, Order, Ports, WindowFeed};
 use crate::fit::Fit;
-use crate::judge::{BATCH, Judge};
+use crate::judge::{self, BATCH, Judge};
 use crate::judged::Judged;
 use crate::series::Examples;
 use crate::study::Study;
@@ -136,7 +136,8 @@ impl Trainable for Prepared {
             Box::new(CarriedFeed::new(&self.encoder, data, ports, (BATCH, piece), seed))
         } else {
             let form = (ports, self.form);
-            Box::new(WindowFeed::new(&self.encoder, &self.tune, form, BATCH, Order::Given))
+            let batch = judge::batch(self.encoder.length);
+            Box::new(WindowFeed::new(&self.encoder, &self.tune, form, batch, Order::Given))
         };
         Judge::new(&self.program, feed).map(Some)
     }
