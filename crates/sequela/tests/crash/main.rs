@@ -3,7 +3,7 @@
 //!
 //! As a test it tries a few points in some seconds. `-- --full` tries every one, in minutes, and
 //! prints the tables of `docs/reliability.md`; with `TMPDIR=/dev/shm` it takes a third of the time,
-//! as syncs cost nothing there. Needs Linux and strace; says so where they are not
+//! as syncs cost nothing there. `-- --sample 5` tries five times as many as the test. Needs Linux and strace; says so where they are not
 //! there.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may fail loudly")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a harness that tells its counts")]
@@ -33,6 +33,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let full = words.iter().any(|word| word == "--full");
+    let sample = words.iter().skip_while(|word| *word != "--sample").nth(1);
+    let times: usize = sample.map_or(1, |word| word.parse().unwrap());
     let bench = Bench::with_inputs();
     if let Some(obstacle) = strace::obstacle(&bench.path("")) {
         println!("crash: 0 points tried; skipped: {obstacle}");
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
     let mut tally = Tally::default();
     let cases = cases(&bench);
     for case in &cases {
-        let share = |points| if full { Share::All } else { Share::About(points) };
+        let share = |points| if full { Share::All } else { Share::About(points * times) };
         matrix::kills(case, share(6), &mut tally);
         matrix::failures(case, share(4), &mut tally);
         matrix::lasting_failures(case, share(1), &mut tally);
@@ -65,7 +67,7 @@ fn main() -> ExitCode {
     for case in &cases {
         concurrent(case, full, &mut tally);
     }
-    if full {
+    if full || sample.is_some() {
         println!("{}\n{}", tally.summary(), tally.table());
     }
     println!(
