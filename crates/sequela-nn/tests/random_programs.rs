@@ -110,13 +110,14 @@ impl Garden {
         let direction = [Direction::Forward, Direction::Reverse][self.draw.below(2)];
         let (inputs, hidden) = (self.builder.width(x), 1 + self.draw.below(20));
         let fits = |kind: &ParamKind| matches!(kind, ParamKind::Recurrent { inputs: found, .. } if *found == inputs);
-        let (param, cell, hidden) = match self.shared(fits) {
-            Some((param, ParamKind::Recurrent { cell, hidden, .. })) => (param, cell, hidden),
-            _ => {
+        let shared = self.shared(fits);
+        let (param, cell, hidden) =
+            if let Some((param, ParamKind::Recurrent { cell, hidden, .. })) = shared {
+                (param, cell, hidden)
+            } else {
                 let kind = ParamKind::Recurrent { cell, direction, inputs, hidden, layer: 0 };
                 (self.param(kind), cell, hidden)
-            }
-        };
+            };
         let mut all = vec![x];
         if rows == Rows::Sequences || self.draw.chance(0.3) {
             all.push(self.fitting(Rows::Sequences, hidden));

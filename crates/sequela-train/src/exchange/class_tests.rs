@@ -55,7 +55,7 @@ fn ward() -> String {
         let state = random.below(0, 3);
         let two = ["well", "ill"][usize::from(state == 2)];
         let three = ["well", "watched", "ill"][usize::try_from(state).unwrap()];
-        for step in 0..1 + random.below(1, 9) {
+        for step in 0..=random.below(1, 9) {
             let sick = state as f64;
             let rate = 70.0 + 8.0 * sick + 6.0 * random.normal(10 + 2 * step);
             let lactate = 1.2 + 0.8 * sick + 0.5 * random.normal(11 + 2 * step);
