@@ -7,6 +7,7 @@ use sequela_data::Cohort;
 
 use crate::Error;
 use crate::encode::Encoder;
+use crate::judge;
 use crate::series::Series;
 
 /// The series of one part of the data.
@@ -42,6 +43,12 @@ impl Cases {
     /// Number of series.
     pub(super) fn len(&self) -> usize {
         self.series.len()
+    }
+
+    /// How many series are judged at once, of at most `batch`: fewer where they are long.
+    pub(super) fn at_once(&self, batch: usize) -> usize {
+        let longest = self.spans.iter().map(Range::len).max().unwrap_or(0);
+        batch.min(judge::batch(longest))
     }
 
     /// Steps looked at, of all series together.

@@ -144,7 +144,7 @@ pub(super) fn probabilities(
         Error::data("program", "it has no output called class", "report this as a bug")
     })?;
     let encoder = &model.manifest().encoder;
-    let (batch, given) = (study.train.batch, Order::Given);
+    let (batch, given) = (cases.at_once(study.train.batch), Order::Given);
     let mut feed = SeriesFeed::new((encoder, cases), &classes.weights, ports, batch, given);
     let capacity = feed.capacity(program);
     let mut runner = Runner::new(program, &capacity, &Keep::Nothing)?;

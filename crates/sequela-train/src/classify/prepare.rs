@@ -116,7 +116,8 @@ impl Trainable for Classification {
         if self.tune.len() == 0 {
             return Ok(None);
         }
-        let feed = self.series(&self.tune, study.train.batch, Order::Given)?;
+        let batch = self.tune.at_once(study.train.batch);
+        let feed = self.series(&self.tune, batch, Order::Given)?;
         Judge::new(&self.program, Box::new(feed)).map(Some)
     }
 
