@@ -17,6 +17,7 @@ mod error;
 pub mod gaps;
 pub mod heart_rate;
 pub mod load;
+pub mod plausible;
 pub mod resample;
 pub mod scaling;
 pub mod simulate;

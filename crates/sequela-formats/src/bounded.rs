@@ -150,8 +150,8 @@ fn too_large(location: Location, what: &str, limit: u64) -> Error {
 }
 
 /// How many times its own size a gzip file may unpack to, beside a mebibyte.
-const RATIO: u64 = 100;
-const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
+pub(crate) const RATIO: u64 = 100;
+pub(crate) const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
 #[cfg(test)]
 mod tests {

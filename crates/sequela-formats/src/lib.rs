@@ -17,14 +17,18 @@ pub mod archive;
 pub mod bounded;
 pub mod collection;
 pub mod csv;
+mod detect;
 pub mod durable;
 mod error;
+pub mod lines;
 pub mod lock;
 pub mod log;
 pub mod npy;
 pub mod onnx;
 pub mod part;
 pub mod physionet;
+pub mod units;
 pub mod wfdb;
 
+pub use detect::{Layout, detect};
 pub use error::Error;

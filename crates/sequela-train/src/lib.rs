@@ -73,10 +73,10 @@ pub use search::{
 pub use stream::{Dialogue, DialogueOptions, InputFormat, OnFault, Stream, StreamOptions, Streams};
 pub use study::{
     About, ArticleData, Baselines, Checkpoint, ClassWeights, Content, CsvData, Data,
-    EvaluateSection, FeedForward, Indicator, InputKind, KeepWeights, LabelSpec, Memory, Missing,
-    NpyData, Override, Physionet2012Data, Physionet2019Data, Scaling, Schedule, SimulatedData,
-    Split, SplitBy, Study, TargetKind, Task, TimeSpec, TimeWord, Train, ValueSpec, WfdbData,
-    Window,
+    EvaluateSection, FeedForward, Indicator, InputKind, KeepWeights, LabelSpec, LongSpec, Memory,
+    Missing, NpyData, Override, Physionet2012Data, Physionet2019Data, Scaling, Schedule,
+    SimulatedData, Split, SplitBy, Study, TargetKind, Task, TimeSpec, TimeWord, Train, ValueSpec,
+    WfdbData, Window,
 };
 pub use study::{Dimension, Number, Range, RangeScale, Search, SearchMethod};
 pub use tensors::{Array, Numbers, TensorFile};

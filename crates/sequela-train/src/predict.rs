@@ -192,6 +192,9 @@ fn array_of(path: &Path, model: &Model) -> NpyData {
 
 /// How to read a table for a model.
 fn table_of(path: &Path, model: &Model, limits: &Limits) -> Result<CsvData, Error> {
+    if let Data::Csv(data @ CsvData { long: Some(_), .. }) = &model.manifest().study.data {
+        return Ok(CsvData { path: path.to_owned(), target: None, label: None, ..data.clone() });
+    }
     let sniffed = sniff(path, limits)?;
     let values = model
         .manifest()
@@ -217,6 +220,7 @@ fn table_of(path: &Path, model: &Model, limits: &Limits) -> Result<CsvData, Erro
         subject: sniffed.columns.subject.or(subject),
         time: time.or(guessed),
         values,
+        long: None,
         target: None,
         every_seconds,
         step: model.manifest().study.data.step().to_owned(),

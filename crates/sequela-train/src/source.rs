@@ -7,6 +7,7 @@ use sequela_core::{Channel, Limits, Location, Schema, Sequence, SubjectId};
 use sequela_data::load::{
     AnnotatedBeats, Stays, annotated_beats, intervals, physionet2012, physionet2019, series,
 };
+use sequela_data::plausible::check_units;
 use sequela_data::resample::{Grid, resample_all};
 use sequela_data::simulate::{HeartRateSimulation, SimulatedSteps, article};
 use sequela_data::split::{
@@ -14,7 +15,7 @@ use sequela_data::split::{
     by_time, check_leakage,
 };
 use sequela_data::{Cohort, datasets};
-use sequela_formats::csv::{SeriesColumns, TimeColumn, TimeFormat, ValueColumn};
+use sequela_formats::csv::{LongColumns, SeriesColumns, TimeColumn, TimeFormat, ValueColumn};
 use sequela_formats::npy::read_array;
 
 use crate::Error;
@@ -68,7 +69,7 @@ impl FileKind {
 /// The cohort of a study.
 pub(crate) fn load(study: &Study, limits: &Limits) -> Result<Cohort, Error> {
     let at = |path: &Path| find(path, &study.base, "data.path");
-    Ok(match &study.data {
+    let cohort = match &study.data {
         Data::Csv(data) => csv(data, &at(&data.path)?, limits)?,
         Data::Npy(data) => npy(data, &at(&data.path)?, limits)?,
         Data::Wfdb(data) => wfdb(data, &at(&data.path)?, limits)?,
@@ -86,23 +87,37 @@ pub(crate) fn load(study: &Study, limits: &Limits) -> Result<Cohort, Error> {
         }
         .run()?,
         Data::Article(_) => article::cohort()?,
-    })
+    };
+    let findings = check_units(&cohort);
+    Ok(findings
+        .iter()
+        .fold(cohort, |cohort, finding| cohort.with_note(format!("finding: {}", finding.text()))))
 }
 
 /// The cohort of a table.
 pub(crate) fn csv(data: &CsvData, path: &Path, limits: &Limits) -> Result<Cohort, Error> {
-    let columns = SeriesColumns {
-        subject: data.subject.clone(),
-        time: data
-            .time
-            .as_ref()
-            .map(|time| TimeColumn { name: time.name.clone(), format: time_format(time.format) }),
-        values: data
-            .values
-            .iter()
-            .map(|value| ValueColumn { name: value.name.clone(), unit: value.unit.clone() })
-            .collect(),
-    };
+    let time = data
+        .time
+        .as_ref()
+        .map(|time| TimeColumn { name: time.name.clone(), format: time_format(time.format) });
+    let values = data
+        .values
+        .iter()
+        .map(|value| ValueColumn { name: value.name.clone(), unit: value.unit.clone() })
+        .collect();
+    if let (Some(long), Some(subject), Some(time)) = (&data.long, &data.subject, &time) {
+        let columns = LongColumns {
+            subject: subject.clone(),
+            time: time.clone(),
+            name: long.name.clone(),
+            value: long.value.clone(),
+            unit: long.unit.clone(),
+            channels: values,
+        };
+        let every_hours = data.every_seconds.map(|seconds| seconds / 3600.0);
+        return Ok(sequela_data::load::long(path, &columns, every_hours, limits)?);
+    }
+    let columns = SeriesColumns { subject: data.subject.clone(), time, values };
     let cohort = series(path, &columns, limits)?;
     Ok(match data.every_seconds {
         Some(seconds) => {

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use sequela_core::{Channel, Limits, Schema, Sequence, SubjectId, Target};
+use sequela_core::{Channel, Limits, Schema, Sequence, Target};
 use sequela_formats::bounded;
 use sequela_formats::physionet::{
     Outcomes, PARAMETERS, Stay, parse_outcomes, read_outcomes, read_stays,
 };
 
+use super::events::{Event, Maker, Timing};
 use crate::gaps::check_hours;
 use crate::{Cohort, Error};
 
@@ -72,7 +73,7 @@ pub fn physionet2012(path: &Path, options: &Stays, limits: &Limits) -> Result<Co
         Some(file) => Some(parse_outcomes(&bounded::read(file, limits)?, file, limits)?),
         None => read_outcomes(path, limits)?,
     };
-    let mut reader = Reader::new(options, outcomes);
+    let mut reader = Reader::new(options, outcomes, limits);
     let mut broken = None;
     read_stays(path, limits, &mut |stay| {
         // The first fault of a sequence ends the reading just as one of a file does.
@@ -89,19 +90,20 @@ pub fn physionet2012(path: &Path, options: &Stays, limits: &Limits) -> Result<Co
 
 struct Reader<'a> {
     options: &'a Stays,
+    limits: &'a Limits,
     outcomes: Option<Outcomes>,
     /// The channel of each parameter; the first of four for the type of unit.
     channels: [usize; PARAMETERS.len()],
     sequences: Vec<Sequence>,
-    sums: Vec<f64>,
-    counts: Vec<u32>,
+    maker: Maker,
+    events: Vec<Event>,
     disbelieved: u64,
     unnamed: u64,
     late: u64,
 }
 
 impl<'a> Reader<'a> {
-    fn new(options: &'a Stays, outcomes: Option<Outcomes>) -> Self {
+    fn new(options: &'a Stays, outcomes: Option<Outcomes>, limits: &'a Limits) -> Self {
         let channel = |parameter: &str| {
             let name = match parameter {
                 "Age" => "age",
@@ -112,13 +114,15 @@ impl<'a> Reader<'a> {
             };
             CHANNELS.iter().position(|(known, _)| *known == name).unwrap_or(0)
         };
+        let timing = Timing { every_hours: options.every_hours, origin: Some(0.0) };
         Self {
             options,
+            limits,
             outcomes,
             channels: PARAMETERS.map(channel),
             sequences: Vec::new(),
-            sums: Vec::new(),
-            counts: Vec::new(),
+            maker: Maker::new(CHANNELS.len(), timing),
+            events: Vec::new(),
             disbelieved: 0,
             unnamed: 0,
             late: 0,
@@ -127,9 +131,7 @@ impl<'a> Reader<'a> {
 
     fn add(&mut self, stay: &Stay) -> Result<(), Error> {
         self.unnamed += u64::from(stay.unnamed);
-        self.sums.clear();
-        self.counts.clear();
-        let mut times: Vec<f64> = Vec::new();
+        self.events.clear();
         for measured in &stay.measurements {
             let parameter = PARAMETERS[usize::from(measured.parameter)];
             let hours = f64::from(measured.minutes) / 60.0;
@@ -141,35 +143,18 @@ impl<'a> Reader<'a> {
                 self.disbelieved += u64::from(!is_unknown(measured.value));
                 continue;
             }
-            match self.options.every_hours {
-                Some(every) => {
-                    // Held against the limit of steps above.
-                    while times.last().is_none_or(|&end| end <= hours) {
-                        times.push((times.len() + 1) as f64 * every);
-                    }
-                }
-                None if times.last().is_none_or(|&last| last < hours) => times.push(hours),
-                None => {}
-            }
-            self.sums.resize(times.len() * CHANNELS.len(), 0.0);
-            self.counts.resize(times.len() * CHANNELS.len(), 0);
-            let step = (times.len() - 1) * CHANNELS.len();
-            let channel = step + self.channels[usize::from(measured.parameter)];
+            let channel = self.channels[usize::from(measured.parameter)];
             if parameter == UNIT_TYPE {
                 for unit in 0..UNITS {
                     let here = (measured.value - (unit + 1) as f64).abs() < 0.5;
-                    self.sums[channel + unit] += f64::from(u8::from(here));
-                    self.counts[channel + unit] += 1;
+                    let value = f64::from(u8::from(here));
+                    self.events.push(Event { hours, channel: channel + unit, value });
                 }
             } else {
-                self.sums[channel] += measured.value;
-                self.counts[channel] += 1;
+                self.events.push(Event { hours, channel, value: measured.value });
             }
         }
-        let means: Vec<f32> = self.sums.iter().zip(&self.counts).map(mean).collect();
-        let subject = SubjectId::new(stay.record.as_str());
-        let sequence = Sequence::numeric(stay.record.as_str(), subject, CHANNELS.len(), &means)?;
-        let mut sequence = sequence.with_times(times)?;
+        let mut sequence = self.maker.sequence(&stay.record, &self.events, self.limits)?;
         if let Some(died) = self.outcomes.as_ref().and_then(|known| known.get(&stay.record)) {
             sequence.target = Target::Class(u32::from(*died));
         }
@@ -193,11 +178,6 @@ impl<'a> Reader<'a> {
         Ok(counted
             .fold(cohort, |cohort, (count, what)| cohort.with_note(format!("{count} {what}"))))
     }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "values are kept in f32")]
-fn mean((&sum, &count): (&f64, &u32)) -> f32 {
-    if count == 0 { f32::NAN } else { (sum / f64::from(count)) as f32 }
 }
 
 fn is_unknown(value: f64) -> bool {

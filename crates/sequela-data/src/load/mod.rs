@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! CSV series          --series----------> one sequence for each subject
+//! long CSV tables     --long------------> one sequence for each subject
 //! .npy intervals (ms) --intervals-------> heart rate of one subject
 //! WFDB annotations    --annotated_beats-> heart rate, one sequence for each record
 //! PhysioNet 2012      --physionet2012---> ICU stays, a class each (died in hospital)
@@ -9,13 +10,16 @@
 //! ```
 
 mod beats;
+mod events;
 mod icu_2012;
 mod icu_2019;
+mod long;
 mod subjects;
 mod tables;
 
 pub use beats::{AnnotatedBeats, annotated_beats, intervals};
 pub use icu_2012::{Stays, physionet2012};
 pub use icu_2019::{SEPSIS, physionet2019};
+pub use long::long;
 pub use subjects::Subjects;
 pub use tables::{series, series_of};

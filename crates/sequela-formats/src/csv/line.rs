@@ -57,6 +57,10 @@ impl LineHeader {
         Ok(Self { names, delimiter })
     }
 
+    pub(super) fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
     /// Whether this is no header but a row: every cell is a number or missing.
     pub fn is_row(&self) -> bool {
         self.names.iter().all(|cell| cells::value(cell).is_ok())
@@ -196,7 +200,7 @@ impl LineTable {
 
 /// The cells of one line, unquoted, one after the other.
 #[derive(Debug, Default)]
-struct Cells {
+pub(super) struct Cells {
     text: String,
     ends: Vec<usize>,
 }
@@ -207,17 +211,17 @@ impl Cells {
         self.ends.clear();
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    fn get(&self, at: usize) -> &str {
+    pub(super) fn get(&self, at: usize) -> &str {
         let start = at.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
         let end = self.ends.get(at).copied();
         start.zip(end).and_then(|(start, end)| self.text.get(start..end)).unwrap_or_default()
     }
 
-    fn split(&mut self, line: &str, delimiter: u8) -> Result<(), LineFault> {
+    pub(super) fn split(&mut self, line: &str, delimiter: u8) -> Result<(), LineFault> {
         self.clear();
         let delimiter = char::from(delimiter);
         if !line.contains('"') {

@@ -214,6 +214,10 @@ fn time_by_name(name: &str) -> Option<TimeFormat> {
     });
     let first = *words.first()?;
     let called_time = TIMES.contains(&first) || first.ends_with("time");
+    // The offsets of eICU are minutes from admission.
+    if first.strip_suffix("offset").is_some_and(|rest| !rest.is_empty()) {
+        return Some(TimeFormat::Minutes);
+    }
     match unit {
         // `hr` and `s` alone name a heart rate or anything; `hours` alone names a time.
         Some(format) if called_time || (words.len() == 1 && first.len() > 3) => Some(format),
@@ -241,7 +245,7 @@ fn unit_of(name: &str) -> String {
 }
 
 const ROWS: usize = 2000;
-const SUBJECTS: [&str; 16] = [
+const SUBJECTS: [&str; 17] = [
     "id",
     "subject",
     "patient",
@@ -249,6 +253,7 @@ const SUBJECTS: [&str; 16] = [
     "person",
     "pid",
     "icustay",
+    "patientunitstay",
     "stay",
     "hadm",
     "record",

@@ -270,7 +270,7 @@ pub const PARAMETERS: [&str; 41] = [
     "pH",
 ];
 
-pub(crate) const HEADER: &str = "Time,Parameter,Value";
+const HEADER: &str = "Time,Parameter,Value";
 const RECORD: &str = "RecordID";
 const DEATH: &str = "In-hospital_death";
 /// Bytes of the largest file of a stay; the largest published one has 40 KiB.

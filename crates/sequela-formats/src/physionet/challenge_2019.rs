@@ -154,7 +154,7 @@ impl Hours {
 }
 
 /// Whether the header of a file has a label; `None` where it is not one of the challenge's.
-pub(crate) fn is_labelled(header: &str) -> Option<bool> {
+fn is_labelled(header: &str) -> Option<bool> {
     let mut found = header.split('|');
     let known = COLUMNS.iter().all(|(name, _)| found.next() == Some(name));
     match (known, found.next(), found.next()) {

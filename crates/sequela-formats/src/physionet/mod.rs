@@ -20,7 +20,9 @@ mod challenge_2012;
 mod challenge_2019;
 mod lines;
 
+pub(crate) use challenge_2012::is_stay;
 pub use challenge_2012::{
     Measurement, Outcomes, PARAMETERS, Stay, parse_outcomes, parse_stay, read_outcomes, read_stays,
 };
+pub(crate) use challenge_2019::is_hours;
 pub use challenge_2019::{COLUMNS, Hours, parse_hours, read_hours};

@@ -295,6 +295,7 @@ fn study(found: &Found, schema: &Schema, imported: &Imported) -> Study {
                 .iter()
                 .map(|c| ValueSpec { name: c.name.clone(), unit: c.unit.clone() })
                 .collect(),
+            long: None,
             label: None,
             target: Some(schema.channels[schema.target_position()].name.clone()),
             every_seconds: None,

@@ -107,6 +107,13 @@ impl Check<'_> {
                         "give the seconds of one step",
                     ));
                 }
+                if data.long.is_some() && (data.subject.is_none() || data.time.is_none()) {
+                    return Err(self.refuse(
+                        "data.long",
+                        "a long table needs a column of subjects and one of times",
+                        "name them: subject = \"...\", time = { name = \"...\" }",
+                    ));
+                }
                 if data.every_seconds.is_some() && data.time.is_none() {
                     return Err(self.refuse(
                         "data.every_seconds",

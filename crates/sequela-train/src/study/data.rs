@@ -110,8 +110,12 @@ pub struct CsvData {
     /// The column of times; without it steps are equally spaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<TimeSpec>,
-    /// The measured columns that the model sees.
+    /// The measured columns that the model sees; of a long table what is measured, by the words
+    /// of its column of names.
     pub values: Vec<ValueSpec>,
+    /// The columns of a long table: one row for each measurement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long: Option<LongSpec>,
     /// The one that is forecast; without it the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
@@ -181,6 +185,19 @@ pub struct ValueSpec {
     /// Its unit; empty where it is not known.
     #[serde(default)]
     pub unit: String,
+}
+
+/// The columns that a long table has beside subject and time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LongSpec {
+    /// What was measured.
+    pub name: String,
+    /// The result.
+    pub value: String,
+    /// Its unit; rows in another unit than that of their channel are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }
 
 /// A series in a `NumPy` file.

@@ -13,7 +13,7 @@ use sequela_formats::durable::{sweep_beside, write_atomic};
 use serde_json::{Value, json};
 
 use super::console::Console;
-use super::describe::describe;
+use super::describe::Describe;
 use super::failure::{Failure, Outcome};
 use super::sets::{SETS, size};
 
@@ -40,12 +40,6 @@ Examples:
   sequela data simulate heart-rate --seed 1 --out ward.csv
   sequela data simulate heart-rate --subjects 4 --hours 2 | head")]
     Simulate(Simulate),
-}
-
-#[derive(Debug, Args)]
-struct Describe {
-    /// A CSV (also gzipped), a .npy array, or a folder or archive of WFDB records
-    file: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -79,7 +73,7 @@ impl Data {
             What::List => list(datasets::root().as_deref(), console),
             #[cfg(feature = "fetch")]
             What::Get(get) => get.run(console),
-            What::Describe(Describe { file }) => describe(file, console),
+            What::Describe(describe) => return describe.run(console),
             What::Simulate(simulate) => simulate.run(console),
         }?;
         Ok(Outcome::Done)

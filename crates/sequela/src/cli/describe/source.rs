@@ -1,0 +1,79 @@
+//! The series of a path, whatever it is.
+
+use std::path::Path;
+
+use sequela_core::Limits;
+use sequela_data::Cohort;
+use sequela_data::heart_rate::BeatOptions;
+use sequela_data::load::{self, AnnotatedBeats, SEPSIS, Stays};
+use sequela_data::plausible::{UnitFinding, check_units};
+use sequela_formats::csv::{sniff, sniff_long};
+use sequela_formats::{Layout, detect};
+
+use crate::cli::failure::Failure;
+
+/// What was found at a path.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// In words.
+    pub(super) format: &'static str,
+    pub(super) cohort: Cohort,
+    /// Columns that are no series, and why.
+    pub(super) left_out: Vec<(String, String)>,
+    /// What its labels are called, where the format says so.
+    pub(super) classes: Option<(&'static str, [&'static str; 2])>,
+    /// What should be looked at.
+    pub(super) findings: Vec<String>,
+}
+
+impl Source {
+    pub(super) fn read(path: &Path, limits: &Limits) -> Result<Self, Failure> {
+        let mut source = match detect(path, limits)? {
+            Layout::Array => {
+                let cohort = load::intervals(path, &BeatOptions::default(), limits)?;
+                Self::of("beat intervals (npy)", cohort)
+            }
+            Layout::Wfdb => {
+                let paths = [path.to_owned()];
+                let cohort = load::annotated_beats(&paths, &AnnotatedBeats::default(), limits)?;
+                Self::of("annotated beats (WFDB)", cohort)
+            }
+            Layout::Physionet2012 => {
+                let cohort = load::physionet2012(path, &Stays::default(), limits)?;
+                let classes = Some((Stays::OUTCOME, Stays::CLASSES));
+                Self { classes, ..Self::of("ICU stays (PhysioNet 2012)", cohort) }
+            }
+            Layout::Physionet2019 => {
+                let cohort = load::physionet2019(path, limits)?;
+                Self { classes: Some(SEPSIS), ..Self::of("ICU hours (PhysioNet 2019)", cohort) }
+            }
+            _ => Self::table(path, limits)?,
+        };
+        source.findings.extend(check_units(&source.cohort).iter().map(UnitFinding::text));
+        Ok(source)
+    }
+
+    fn table(path: &Path, limits: &Limits) -> Result<Self, Failure> {
+        if let Some(long) = sniff_long(path, limits)?
+            && !long.columns.channels.is_empty()
+        {
+            let cohort = load::long(path, &long.columns, None, limits)?;
+            let findings = long.mixed.iter().map(|(name, units)| {
+                format!(
+                    "{name}: its rows are in several units ({}); convert the rows of one to another",
+                    units.join(", ")
+                )
+            });
+            let findings = findings.collect();
+            let left_out = long.left_out;
+            return Ok(Self { left_out, findings, ..Self::of("long table", cohort) });
+        }
+        let guess = sniff(path, limits)?;
+        let cohort = load::series(path, &guess.columns, limits)?;
+        Ok(Self { left_out: guess.left_out, ..Self::of("wide table", cohort) })
+    }
+
+    fn of(format: &'static str, cohort: Cohort) -> Self {
+        Self { format, cohort, left_out: Vec::new(), classes: None, findings: Vec::new() }
+    }
+}
