@@ -111,6 +111,10 @@ const fn range(unit: &'static str, low: f32, high: f32) -> Range {
 /// The ranges of what a name tells; `None` for names that tell nothing.
 fn quantity_of(name: &str) -> Option<&'static [Range]> {
     let name = name.to_lowercase();
+    // What is measured in urine has ranges of its own.
+    if name.contains("urin") {
+        return None;
+    }
     let words: Vec<&str> = name.split(|c: char| !c.is_alphanumeric()).collect();
     let found =
         QUANTITIES.iter().find(|(names, _)| names.iter().any(|known| words.contains(known)));
@@ -174,6 +178,7 @@ mod tests {
         assert!(wrong[0].what.ends_with("values are those of mmol/L"), "{wrong:?}");
         let mixed = findings("Glucose", "", &[&sugar[..], &in_mmol].concat());
         assert!(mixed[0].what.contains("two units"), "{mixed:?}");
+        assert!(findings("urinary creatinine", "mg/dL", &[40.0, 120.0]).is_empty());
         assert!(findings("BUN", "mg/dL", &in_mmol).is_empty());
         let fever = findings("Temp", "C", &[98.0, 99.0]);
         assert_eq!(fever.len(), 1);

@@ -9,8 +9,9 @@ use sequela_core::{Limits, Sequence, Steps, Target};
 use sequela_data::Cohort;
 use sequela_data::heart_rate::{BeatOptions, Ectopic};
 use sequela_data::load::{
-    AnnotatedBeats, Stays, Subjects, annotated_beats, intervals, physionet2012, physionet2019,
+    AnnotatedBeats, Stays, Subjects, annotated_beats, intervals, long, physionet2012, physionet2019,
 };
+use sequela_data::plausible::check_units;
 use sequela_data::testing::DataSetTests;
 use sequela_formats::archive::Archive;
 use sequela_formats::wfdb::{Annotations, read_annotations, read_header, read_records};
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     tests.run("wfdb_formats", "every sample header is read", sample_headers);
     tests.run("heart_rate", "intervals give the mean rate that NumPy gives", interval_files);
     tests.run("moleculenet", "a foreign table in gzip is refused in one line", foreign_table);
+    tests.run("icu_open_demos", "a long table is found, read, and its units checked", labs);
     tests.run("physionet2012", "stays are those that the publisher counts", stays);
     tests.run("physionet2019", "hours and labels are those that the publisher counts", hours);
     tests.finish()
@@ -55,6 +57,29 @@ fn stays(folder: &Path) {
         })
         .sum();
     assert_eq!(observed, 228_467);
+}
+
+/// The laboratory table of the eICU demo, long and in gzip. Its potassium results were counted by
+/// `zcat lab.csv.gz | awk -F, '$5 == "potassium" && $6 != ""' | wc -l`; its temperatures are in
+/// Celsius and Fahrenheit under one name, without a unit.
+fn labs(folder: &Path) {
+    let path = folder.join("eicu_demo/lab.csv.gz");
+    let limits = Limits::default();
+    let sniffed = csv::sniff_long(&path, &limits).unwrap().unwrap();
+    let columns = sniffed.columns;
+    assert_eq!(
+        (columns.subject.as_str(), columns.name.as_str(), columns.value.as_str()),
+        ("patientunitstayid", "labname", "labresult")
+    );
+    assert_eq!(columns.time.format, csv::TimeFormat::Minutes);
+    let table = csv::read_long(&path, &columns, &limits).unwrap();
+    let potassium = columns.channels.iter().position(|channel| channel.name == "potassium");
+    let readings = table.series.iter().flat_map(|series| &series.readings);
+    let count = readings.filter(|reading| Some(reading.channel as usize) == potassium).count();
+    assert_eq!(count, 1_167);
+    let cohort = long(&path, &columns, None, &limits).unwrap();
+    let findings: Vec<String> = check_units(&cohort).into_iter().map(|f| f.channel).collect();
+    assert_eq!(findings, ["Temperature", "ionized calcium"]);
 }
 
 /// Published: 10,000 patients, 378,417 hours, 550 patients with sepsis, 5,201 positive hours.

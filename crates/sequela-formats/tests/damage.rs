@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use sequela_core::Limits;
 use sequela_formats::archive::Archive;
-use sequela_formats::csv::{SeriesColumns, TimeFormat, parse_series, sniff_bytes};
+use sequela_formats::csv::{
+    LongColumns, SeriesColumns, TimeColumn, TimeFormat, ValueColumn, parse_series, read_long,
+    sniff_bytes, sniff_long,
+};
+use sequela_formats::durable::write_atomic;
 use sequela_formats::{bounded, npy, physionet, wfdb};
 
 fn limits() -> Limits {
@@ -53,6 +57,35 @@ fn tables() {
     damaged(sample, &mut |bytes, _| {
         let _ = parse_series(bytes, "t".as_ref(), &columns, &limits());
     });
+}
+
+#[test]
+fn long_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.csv");
+    let column = |name: &str, unit: &str| ValueColumn { name: name.into(), unit: unit.into() };
+    let columns = LongColumns {
+        subject: "who".into(),
+        time: TimeColumn { name: "h".into(), format: TimeFormat::Hours },
+        name: "lab".into(),
+        value: "v".into(),
+        unit: Some("unit".into()),
+        channels: vec![column("K", "mmol/L")],
+    };
+    let sample = b"who,h,lab,v,unit\n\"a\",1,K,4.5,mmol/l\na,0,Na,1,\n";
+    damaged(sample, &mut |bytes, _| {
+        write_atomic(&path, bytes).unwrap();
+        if let Ok(table) = read_long(&path, &columns, &limits()) {
+            let readings = table.series.iter().flat_map(|series| &series.readings);
+            assert!(readings.clone().all(|reading| reading.value.is_finite()));
+        }
+        let _ = sniff_long(&path, &limits());
+    });
+    write_atomic(&path, sample).unwrap();
+    let table = read_long(&path, &columns, &limits()).unwrap();
+    assert_eq!((table.series[0].readings.len(), table.others), (1, 1));
+    let sniffed = sniff_long(&path, &limits()).unwrap().unwrap();
+    assert_eq!(sniffed.columns.channels.len(), 2);
 }
 
 #[test]
