@@ -13,6 +13,7 @@
 
 mod cohort;
 pub mod datasets;
+pub mod envelope;
 mod error;
 pub mod gaps;
 pub mod heart_rate;

@@ -33,6 +33,7 @@ mod error;
 pub mod forecast;
 pub mod newton;
 pub mod picture;
+pub mod report;
 pub mod table;
 
 pub use error::Error;

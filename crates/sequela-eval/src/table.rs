@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::bootstrap::{Estimate, FEW_SUBJECTS, Interval};
+use crate::picture::escape;
 
 /// How the cells of a column stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +137,28 @@ impl Table {
         }
         for note in &self.notes {
             let _ = write!(text, "\n{}\n", note.replace('*', "\\*"));
+        }
+        text
+    }
+
+    /// The table as HTML, notes in paragraphs below it; all text is escaped.
+    pub fn html(&self) -> String {
+        let cells = |tag: &str, cells: &[String]| {
+            let mut line = String::from("<tr>");
+            for (cell, (_, align)) in cells.iter().zip(&self.columns) {
+                let class = if *align == Align::Right { " class=\"r\"" } else { "" };
+                let _ = write!(line, "<{tag}{class}>{}</{tag}>", escape(cell));
+            }
+            line + "</tr>\n"
+        };
+        let titles: Vec<String> = self.columns.iter().map(|(title, _)| title.clone()).collect();
+        let mut text = format!("<table>\n<thead>\n{}</thead>\n<tbody>\n", cells("th", &titles));
+        for row in &self.rows {
+            text.push_str(&cells("td", row));
+        }
+        text.push_str("</tbody>\n</table>\n");
+        for note in &self.notes {
+            let _ = writeln!(text, "<p class=\"note\">{}</p>", escape(note));
         }
         text
     }

@@ -179,6 +179,7 @@ mod tests {
             indicators: vec![],
             longest_gap_hours: None,
             most_missing: 1.0,
+            envelope: None,
         };
         let examples = encoder.examples(&cohort, 1).unwrap();
         (encoder, examples)

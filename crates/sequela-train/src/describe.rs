@@ -104,6 +104,9 @@ impl Model {
             }
             None => text.push_str("decides      for the most probable class\n"),
         }
+        if let Some(map) = &classes.recalibration {
+            let _ = writeln!(text, "recalibrated {}", map.words());
+        }
     }
 
     fn say_figures(&self, text: &mut String) {

@@ -6,13 +6,14 @@
 
 use sequela_core::{Sequence, Steps};
 use sequela_data::Cohort;
+use sequela_data::envelope::Envelope;
 use sequela_data::scaling::Scaler;
 use sequela_data::windows::WindowPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::series::{Example, Examples, NEVER, Series};
-use crate::study::{Indicator, InputKind, Missing, Study, TargetKind};
+use crate::study::{Indicator, InputKind, Missing, Study, TargetKind, Task};
 
 /// How windows become network inputs and outputs become forecasts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,9 @@ pub struct Encoder {
     pub longest_gap_hours: Option<f64>,
     /// Windows with a larger share of missing values are left out.
     pub most_missing: f64,
+    /// What the training part of a classifier looked like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub envelope: Option<Envelope>,
 }
 
 impl Encoder {
@@ -59,6 +63,7 @@ impl Encoder {
             indicators: window.indicators.clone(),
             longest_gap_hours: window.longest_gap_hours,
             most_missing: window.most_missing,
+            envelope: (study.study.task == Task::Classify).then(|| Envelope::of(train)),
         };
         if encoder.output != TargetKind::Value {
             let raw = study.scale.kind == sequela_data::scaling::ScalingMethod::Identity;
@@ -375,6 +380,7 @@ mod tests {
             indicators: vec![Indicator::Observed, Indicator::Gap],
             longest_gap_hours: None,
             most_missing: 1.0,
+            envelope: None,
         }
     }
 

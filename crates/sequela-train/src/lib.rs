@@ -52,8 +52,8 @@ mod tensors;
 pub use autoregression::Autoregression;
 pub use baselines::BaselineNumbers;
 pub use classify::{
-    ClassEvaluation, ClassMetric, Classes, Classified, ClassifiedRow, Classifier,
-    LogisticRegression, classify, read_labelled,
+    ClassEvaluation, ClassMetric, ClassReport, Classes, Classified, ClassifiedRow, Classifier,
+    Comparison, LogisticRegression, Predictions, classify, read_labelled, report_classes,
 };
 pub use encode::Encoder;
 pub use error::Error;

@@ -219,6 +219,9 @@ impl Model {
         if names(&encoder.scaler.channels) != channels || encoder.target >= channels.len() {
             return Err(Error::integrity(place("manifest"), "scales and channels disagree"));
         }
+        if !encoder.envelope.as_ref().is_none_or(|envelope| envelope.is_sound(&channels)) {
+            return Err(Error::integrity(place("manifest"), "envelope and channels disagree"));
+        }
         let classifies = manifest.study.study.task == Task::Classify;
         let sound = manifest.classes.as_ref().is_none_or(|known| known.is_sound(channels.len()));
         if classifies != manifest.classes.is_some()

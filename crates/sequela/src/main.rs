@@ -48,6 +48,7 @@ fn run(arguments: &Arguments, console: Console) -> Result<Outcome, Failure> {
         Verb::Search(search) => search.run(threads, console),
         Verb::Predict(predict) => predict.run(threads, console),
         Verb::Evaluate(evaluate) => evaluate.run(threads, console),
+        Verb::Compare(compare) => compare.run(threads, console),
         Verb::Inspect(inspect) => inspect.run(threads, console),
         Verb::Import(import) => import.run(console),
         Verb::Export(export) => export.run(console),

@@ -1,7 +1,5 @@
 //! The same figures for parts of the people: sex, age band, unit.
 
-use std::collections::BTreeMap;
-
 use super::{Answers, ClassScore, Figure, Truth, score};
 use crate::Error;
 use crate::bootstrap::Bootstrap;
@@ -37,11 +35,10 @@ impl Default for Least {
     }
 }
 
-/// Figures of the parts that rows fall into by `of_row`, parts sorted by name; rows that are in
-/// no part are left out.
+/// Figures of parts of the rows, each with a name and the positions of its rows.
 ///
 /// # Errors
-/// [`Error::Shape`] where `of_row` has another length; as [`score`].
+/// [`Error::Value`] for a position past the end; as [`score`].
 ///
 /// # Example
 /// ```
@@ -49,13 +46,13 @@ impl Default for Least {
 /// use sequela_eval::bootstrap::Bootstrap;
 /// use sequela_eval::classify::{Answers, Least, Truth, subgroups};
 /// let mut truth = Truth::new(2);
-/// let (mut answers, mut sex) = (Answers::default(), Vec::new());
+/// let mut answers = Answers::default();
 /// for n in 0..90 {
 ///     truth.push(&SubjectId::new(n.to_string()), u32::from(n % 3 == 0))?;
 ///     answers.probabilities.extend([0.7, 0.3]);
 ///     answers.decisions.push(0);
-///     sex.push(Some(if n < 60 { "female" } else { "male" }.to_owned()));
 /// }
+/// let sex = [("female".to_owned(), (0..60).collect()), ("male".to_owned(), (60..90).collect())];
 /// let groups = subgroups(&truth, &answers, ("sex", &sex), Least::default(), &Bootstrap::default())?;
 /// assert_eq!((groups[0].subjects, groups[0].counts[1]), (60, 20));
 /// assert!(groups[0].scores.is_some() && groups[1].scores.is_none());
@@ -64,31 +61,24 @@ impl Default for Least {
 pub fn subgroups(
     truth: &Truth,
     answers: &Answers,
-    (by, of_row): (&str, &[Option<String>]),
+    (by, parts): (&str, &[(String, Vec<usize>)]),
     least: Least,
     bootstrap: &Bootstrap,
 ) -> Result<Vec<Subgroup>, Error> {
-    super::same_length("the list of subgroups", of_row.len(), truth.rows())?;
-    let mut rows: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (at, group) in of_row.iter().enumerate() {
-        if let Some(group) = group {
-            rows.entry(group).or_default().push(at);
-        }
-    }
-    let part = |(name, rows): (&str, Vec<usize>)| {
-        let part = truth.select(&rows)?;
+    let part = |(name, rows): &(String, Vec<usize>)| {
+        let part = truth.select(rows)?;
         let counts = part.subjects_of_each();
         let subjects = part.subject_count();
         let enough =
             subjects >= least.subjects && counts.iter().all(|&count| count >= least.of_each_class);
         let scores = if enough {
-            Some(score(&part, &answers.select(&rows, truth.classes()), bootstrap)?)
+            Some(score(&part, &answers.select(rows, truth.classes()), bootstrap)?)
         } else {
             None
         };
-        Ok(Subgroup { by: by.to_owned(), name: name.to_owned(), subjects, counts, scores })
+        Ok(Subgroup { by: by.to_owned(), name: name.clone(), subjects, counts, scores })
     };
-    rows.into_iter().map(part).collect()
+    parts.iter().map(part).collect()
 }
 
 /// Subgroups in rows: who, how many, how many of `case`, and the figures.
@@ -139,18 +129,14 @@ mod tests {
     #[test]
     fn small_parts_and_strangers_are_told_without_figures() {
         let mut truth = Truth::new(2);
-        let (mut answers, mut groups) = (Answers::default(), Vec::new());
+        let mut answers = Answers::default();
         for n in 0..70_u32 {
             truth.push(&SubjectId::new(n.to_string()), u32::from(n % 4 == 0)).unwrap();
             let p = f64::from(n % 7) / 10.0 + 0.1;
             answers.probabilities.extend([1.0 - p, p]);
             answers.decisions.push(u32::from(p > 0.5));
-            groups.push(match n {
-                0..60 => Some("a".to_owned()),
-                60..64 => Some("b".to_owned()),
-                _ => None,
-            });
         }
+        let groups = [("a".to_owned(), (0..60).collect()), ("b".to_owned(), (60..64).collect())];
         let bootstrap = Bootstrap { replicates: 50, ..Bootstrap::default() };
         let least = Least::default();
         let parts = subgroups(&truth, &answers, ("ward", &groups), least, &bootstrap).unwrap();
@@ -164,6 +150,7 @@ mod tests {
         assert_eq!(parts[0].scores.as_ref(), whole.ok().as_ref());
         let text = subgroup_table(&parts, "died", least).text();
         assert!(text.contains("too few: fewer than 50 subjects"), "{text}");
-        assert!(subgroups(&truth, &answers, ("ward", &groups[1..]), least, &bootstrap).is_err());
+        let strangers = [("c".to_owned(), vec![70])];
+        assert!(subgroups(&truth, &answers, ("ward", &strangers), least, &bootstrap).is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! A classifier in two panels: how it ranks (ROC) and whether its probabilities come true.
 
-use super::axis::{Axis, Extent, Scale};
 use super::chart::{BOTTOM, HEIGHT, LEFT, Swatch, TOP, WIDTH, heading, series_stroke};
-use super::svg::{Anchor, INK, LABEL, SMALL, Stroke, Svg};
+use super::square::Frame;
+use super::svg::{Anchor, INK, SMALL, Stroke, Svg};
 use crate::classify::{CalibrationGroup, RocPoint};
 
 /// One line of both panels.
@@ -53,11 +53,15 @@ impl ClassifierPicture<'_> {
             .map(|(at, line)| (line.name, Swatch::Line(series_stroke(at))))
             .collect();
         heading(&mut svg, self.title, &legend);
-        let (roc, calibration) = (Panel::new(LEFT), Panel::new(WIDTH - 24.0 - SIDE));
+        let (roc, calibration) = (panel(LEFT), panel(WIDTH - 24.0 - SIDE));
         roc.draw(&mut svg, ("1 - specificity", "sensitivity"));
         let names =
             (format!("probability of {}", self.case), format!("observed share of {}", self.case));
         calibration.draw(&mut svg, (&names.0, &names.1));
+        for left in [LEFT, WIDTH - 24.0 - SIDE] {
+            let diagonal = Stroke { colour: INK, width: 0.8, dashes: "" };
+            svg.line((left, BOTTOM), (left + SIDE, TOP), diagonal);
+        }
         for (at, line) in self.lines.iter().enumerate().rev() {
             let stroke = series_stroke(at);
             let points = line.roc.iter().map(|point| (point.false_alarms, point.sensitivity));
@@ -94,54 +98,12 @@ impl ClassifierPicture<'_> {
 }
 
 /// A square of shares from 0 to 1.
-struct Panel {
-    left: f64,
-    x: Axis,
-    y: Axis,
-}
-
-impl Panel {
-    fn new(left: f64) -> Self {
-        let all = Extent { low: 0.0, high: 1.0 };
-        Self {
-            left,
-            x: Axis::new(all, Scale::Linear, (left, left + SIDE), 5),
-            y: Axis::new(all, Scale::Linear, (BOTTOM, TOP), 5),
-        }
-    }
-
-    fn draw(&self, svg: &mut Svg, (x, y): (&str, &str)) {
-        let (left, right) = (self.left, self.left + SIDE);
-        for (pixel, label) in self.y.ticks() {
-            svg.line((left, pixel), (right, pixel), GRID);
-            svg.text((left - 8.0, pixel + 4.0), Anchor::End, SMALL, label);
-        }
-        for (pixel, label) in self.x.ticks() {
-            svg.line((pixel, TOP), (pixel, BOTTOM), GRID);
-            svg.text((pixel, BOTTOM + 20.0), Anchor::Middle, SMALL, label);
-        }
-        svg.line((left, BOTTOM), (right, TOP), Stroke { colour: INK, width: 0.8, dashes: "" });
-        svg.line((left, BOTTOM), (right, BOTTOM), EDGE);
-        svg.line((left, TOP), (left, BOTTOM), EDGE);
-        let middle = f64::midpoint(left, right);
-        svg.text((middle, HEIGHT - 16.0), Anchor::Middle, LABEL, &super::chart::shortened(x, 44));
-        let at = (left - 46.0, f64::midpoint(TOP, BOTTOM));
-        svg.upward_text(at, LABEL, &super::chart::shortened(y, 44));
-    }
-
-    fn at(&self, (x, y): (f64, f64)) -> Option<(f64, f64)> {
-        Some((self.x.at(x)?, self.y.at(y)?))
-    }
-
-    fn runs(&self, points: impl Iterator<Item = (f64, f64)>) -> Vec<Vec<(f64, f64)>> {
-        super::chart::runs(points, &self.x, &self.y)
-    }
+fn panel(left: f64) -> Frame {
+    Frame::new([(0.0, 1.0); 2], ((left, left + SIDE), (TOP, BOTTOM)))
 }
 
 /// Pixels of a panel's width, a little more than its height.
 const SIDE: f64 = 340.0;
-const GRID: Stroke = Stroke { colour: "#e4e4e4", width: 1.0, dashes: "" };
-const EDGE: Stroke = Stroke { colour: INK, width: 1.0, dashes: "" };
 
 #[cfg(test)]
 mod tests {

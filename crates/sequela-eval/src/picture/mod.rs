@@ -32,6 +32,7 @@ mod classifier;
 mod lines;
 mod loss;
 mod panels;
+mod square;
 mod svg;
 mod trials;
 
@@ -42,3 +43,6 @@ pub use lines::{Band, ForecastLine, ForecastLines};
 pub use loss::LossCurve;
 pub use panels::{Panel, Panels};
 pub use trials::{TrialCurve, TrialCurves};
+pub use square::{Marked, Square, SquareLine};
+
+pub(crate) use svg::escape;

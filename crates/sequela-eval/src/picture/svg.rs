@@ -160,7 +160,7 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
 }
 
 /// Text that cannot leave its element or attribute; XML allows no control characters.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

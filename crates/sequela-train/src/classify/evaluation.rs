@@ -219,10 +219,10 @@ fn classifier_json(classifier: &Classifier) -> Value {
     })
 }
 
-const RARE_NOTE: &str =
+pub(super) const RARE_NOTE: &str =
     "a class has fewer than 20 subjects: intervals draw subjects within their class";
 
-fn truth(classes: &Classes, cases: &Cases) -> Result<Truth, Error> {
+pub(super) fn truth(classes: &Classes, cases: &Cases) -> Result<Truth, Error> {
     let mut truth = Truth::new(classes.count());
     for (subject, class) in cases.subject.iter().zip(&cases.class) {
         let Some(class) = class else {

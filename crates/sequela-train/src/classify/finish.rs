@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use sequela_eval::classify::{CalibrationGroup, Ranking, RocPoint, calibration};
 use sequela_eval::picture::{ClassifierLine, ClassifierPicture};
 
+use sequela_data::Cohort;
+
 use super::cases::Cases;
+use super::dossier::{Dossier, Flow, NUMBERS, PREDICTIONS, REPORT};
 use super::evaluation::{Candidate, ClassEvaluation, candidates};
 use super::predict::probabilities;
 use super::prepare::Classification;
@@ -45,6 +48,10 @@ pub(super) fn finish(
     if classes.logistic.is_none() && !strengths.is_empty() {
         notes.push("there are too many channels for a logistic regression beside it".into());
     }
+    recalibrate(&mut classes, &model, data, fit)?;
+    if classes.recalibration.is_none() && study.evaluate.recalibrate.is_some() {
+        notes.push("the tuning part does not have all classes: nothing is recalibrated".into());
+    }
     choose_thresholds(&mut classes, &model, data, fit)?;
     if classes.count() == 2 && classes.threshold.is_none() {
         notes.push(
@@ -59,10 +66,68 @@ pub(super) fn finish(
     evaluation.notes.splice(0..0, notes);
     classes.metrics = evaluation.metrics();
     let picture = picture(&study.study.name, &classes, &data.test, &candidates)?;
-    let model = model.with_classes(classes);
-    let files =
-        report::write(trained.folder, files(&model, &evaluation, trained, picture), observer)?;
+    let model = model.with_classes(classes.clone());
+    let mut all = files(&model, &evaluation, trained, picture);
+    let dossier = Dossier {
+        model: &model,
+        classes: &classes,
+        people: if data.judged_on_training { &data.parts.train } else { &data.parts.test },
+        cases: &data.test,
+        candidates: &candidates,
+        evaluation: &evaluation,
+        flow: flow(data),
+    };
+    // The page that names the others comes last.
+    let last = all.len().saturating_sub(1);
+    all.splice(last..last, dossier.files()?);
+    let files = report::write(trained.folder, all, observer)?;
     Ok((Judged::Classes(evaluation), files))
+}
+
+/// Who was read, who was left out, and into which parts the others went.
+fn flow(data: &Classification) -> Flow {
+    let [train, tune, test] = [&data.parts.train, &data.parts.tune, &data.parts.test];
+    let known = train.subjects().len() + tune.subjects().len() + test.subjects().len();
+    let left_out = data.read.saturating_sub(known);
+    let part = |name: &str, part: &Cohort, cases: &Cases| {
+        let each = data.classes.names.iter().zip(cases.counts(data.classes.names.len()));
+        let each: Vec<String> = each.map(|(name, count)| format!("{count} {name}")).collect();
+        (
+            format!("{name}: {} subjects, {} series", part.subjects().len(), part.len()),
+            Some(each.join(", ")),
+        )
+    };
+    let without =
+        (left_out > 0).then(|| format!("{left_out} without {} left out", data.classes.label));
+    let mut boxes = vec![
+        (format!("read: {} subjects", data.read), without),
+        (format!("with {}: {known} subjects", data.classes.label), None),
+        part("trained on", train, &data.train),
+        part("tuned on (early stopping, threshold, recalibration)", tune, &data.tune),
+    ];
+    if data.judged_on_training {
+        boxes.push(("judged: those trained on".into(), None));
+    } else {
+        boxes.push(part("judged", test, &data.test));
+    }
+    Flow { boxes }
+}
+
+/// The map that makes probabilities come true, from the tuning part.
+fn recalibrate(
+    classes: &mut Classes,
+    model: &Model,
+    data: &Classification,
+    fit: &mut Fit<'_>,
+) -> Result<(), Error> {
+    let Some(rule) = model.manifest().study.evaluate.recalibrate else { return Ok(()) };
+    let Some(truth) = data.tune.class.iter().copied().collect::<Option<Vec<u32>>>() else {
+        return Ok(());
+    };
+    let said = probabilities(model, classes, &data.tune, &mut fit.context)?;
+    let said: Vec<f64> = said.iter().map(|&p| f64::from(p)).collect();
+    classes.recalibration = rule.fit(&said, classes.count(), &truth)?;
+    Ok(())
 }
 
 /// The thresholds of two classes, of the model and of the regression, from the tuning part.
@@ -98,7 +163,15 @@ fn files(
 ) -> Vec<RunFile> {
     let page = Page {
         figures: ("figures of the model and its baselines, with intervals", &evaluation.table()),
-        pictures: &[("classes.svg", "ROC curves and calibration of model and baselines")],
+        pictures: &[
+            (
+                REPORT,
+                "everything about the judgement on one page, for people; open it in a browser",
+            ),
+            (NUMBERS, "its numbers, for machines"),
+            (PREDICTIONS, "what was said of whom: names the subjects that were judged"),
+            ("classes.svg", "ROC curves and calibration of model and baselines"),
+        ],
         usage: ("Classify other subjects", "patients.csv"),
         notes: &evaluation.notes,
     };

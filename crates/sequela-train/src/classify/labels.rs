@@ -22,6 +22,8 @@ pub(super) struct Labelled {
     pub(super) names: Vec<String>,
     /// What has to be known about those who were left out.
     pub(super) notes: Vec<String>,
+    /// Subjects in the data, those without a class too.
+    pub(super) read: usize,
 }
 
 /// Loads series and classes of a study and splits them.
@@ -60,7 +62,8 @@ pub(super) fn load(study: &Study, limits: &Limits) -> Result<Labelled, Error> {
         test: with(&parts.test, "test")?,
     };
     let notes = notes(&cohort, &labels, label);
-    Ok(Labelled { cohort: labelled.with_targets(&classes), parts, names, notes })
+    let read = cohort.subjects().len();
+    Ok(Labelled { cohort: labelled.with_targets(&classes), parts, names, notes, read })
 }
 
 /// The words of the classes that a cohort came with.

@@ -18,23 +18,29 @@
 //! 2001, theorem 2.
 
 mod cases;
+mod dossier;
+mod dossier_page;
 mod evaluation;
 mod feed;
 mod finish;
+mod groups;
 mod labels;
 mod logistic;
 mod numbers;
 mod predict;
+mod predictions;
 mod prepare;
 mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use dossier::{ClassReport, report_classes};
 pub use evaluation::{ClassEvaluation, Classifier};
 pub use labels::read_labelled;
 pub use logistic::LogisticRegression;
 pub use numbers::{ClassMetric, Classes};
 pub use predict::{Classified, ClassifiedRow, classify};
+pub use predictions::{Comparison, Predictions};
 
 pub(crate) use evaluation::judge;
 pub(crate) use prepare::Classification;

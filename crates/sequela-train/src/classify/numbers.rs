@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use sequela_eval::classify::Recalibration;
+
 use super::LogisticRegression;
 use crate::Error;
 use crate::study::{ClassWeights, nearest};
@@ -23,6 +25,9 @@ pub struct Classes {
     /// most probable class is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
+    /// What makes the probabilities of the network come true, fitted on the tuning part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recalibration: Option<Recalibration>,
     /// The baseline `logistic regression`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logistic: Option<LogisticRegression>,
@@ -85,6 +90,7 @@ impl Classes {
             weights,
             frequencies,
             threshold: None,
+            recalibration: None,
             logistic: None,
             metrics: Vec::new(),
         })
@@ -105,6 +111,7 @@ impl Classes {
             && positive(&self.weights)
             && positive(&self.frequencies)
             && self.threshold.is_none_or(|threshold| classes == 2 && threshold.is_finite())
+            && self.recalibration.as_ref().is_none_or(|map| map.is_sound(classes))
             && self.logistic.as_ref().is_none_or(|known| known.is_sound(channels, classes))
     }
 

@@ -1,6 +1,7 @@
 //! Classes of new series.
 
 use sequela_core::Sequence;
+use sequela_data::envelope::Placing;
 use sequela_formats::csv::{Cell, to_csv};
 use sequela_kernels::Context;
 use sequela_nn::{Batch, Keep, Loss, Runner};
@@ -42,14 +43,22 @@ pub struct ClassifiedRow {
     pub probabilities: Vec<f32>,
     /// The class chosen, by position.
     pub decision: usize,
+    /// How much of it is missing, and whether it lies inside what the model has seen in training;
+    /// none where the model file does not know.
+    pub placing: Option<Placing>,
 }
 
 impl Classified {
-    /// A table with one row for each series: subject, probability of each class, class.
+    /// A table with one row for each series: subject, probability of each class, class, share of
+    /// cells that are missing, `inside` or `outside` of what was seen in training, and why.
     pub fn to_csv(&self) -> Vec<u8> {
         let mut header = vec!["subject".to_owned()];
         header.extend(self.classes.iter().map(|class| format!("probability of {class}")));
         header.push(self.label.clone());
+        let placed = self.rows.iter().any(|row| row.placing.is_some());
+        if placed {
+            header.extend(["missing", "envelope", "outside"].map(str::to_owned));
+        }
         let rows: Vec<Vec<Cell>> = self
             .rows
             .iter()
@@ -62,6 +71,15 @@ impl Classified {
                         .map(|p| Cell::Number(p.to_string().parse().unwrap_or(f64::from(*p)))),
                 );
                 cells.push(Cell::Text(self.classes[row.decision].clone()));
+                match &row.placing {
+                    Some(placing) => cells.extend([
+                        Cell::Number(libm::round(placing.missing * 1e4) / 1e4),
+                        Cell::Text(placing.word().to_owned()),
+                        Cell::Text(placing.why()),
+                    ]),
+                    None if placed => cells.extend([Cell::Missing, Cell::Missing, Cell::Missing]),
+                    None => {}
+                }
                 cells
             })
             .collect();
@@ -80,6 +98,9 @@ impl Classified {
                     "steps": row.steps,
                     "probabilities": row.probabilities,
                     "class": self.classes[row.decision],
+                    "missing": row.placing.as_ref().map(|placing| placing.missing),
+                    "envelope": row.placing.as_ref().map(Placing::word),
+                    "outside": row.placing.as_ref().map(outside),
                 })
             })
             .collect();
@@ -91,6 +112,12 @@ impl Classified {
         })
         .to_string()
     }
+}
+
+/// What lies outside, channel by channel.
+fn outside(placing: &Placing) -> serde_json::Value {
+    let each = placing.outside.iter();
+    each.map(|outside| json!({ "channel": outside.channel, "why": outside.why })).collect()
 }
 
 /// The class of each series, with the probabilities of all classes.
@@ -113,6 +140,7 @@ pub fn classify(
     let probabilities = probabilities(model, classes, &cases, &mut context)?;
     let wide: Vec<f64> = probabilities.iter().map(|&p| f64::from(p)).collect();
     let decisions = classes.decide(&wide, classes.threshold);
+    let envelope = model.manifest().encoder.envelope.as_ref();
     let rows = sequences.iter().zip(&cases.spans).zip(decisions);
     let rows = rows.zip(probabilities.chunks_exact(classes.count())).map(
         |(((sequence, span), decision), probabilities)| ClassifiedRow {
@@ -121,6 +149,7 @@ pub fn classify(
             steps: span.len(),
             probabilities: probabilities.to_vec(),
             decision: decision as usize,
+            placing: envelope.map(|envelope| envelope.place(sequence)),
         },
     );
     Ok(Classified {
@@ -166,7 +195,20 @@ pub(super) fn probabilities(
             all.extend_from_slice(&row);
         }
     }
+    recalibrate(classes, &mut all);
     Ok(all)
+}
+
+/// Makes probabilities come true, where the model file knows how; the same lines for a file of
+/// people, one alone, the judgement at the end of training.
+fn recalibrate(classes: &Classes, probabilities: &mut [f32]) {
+    let Some(map) = &classes.recalibration else { return };
+    let mut wide = vec![0.0; classes.count()];
+    for row in probabilities.chunks_exact_mut(classes.count()) {
+        wide.iter_mut().zip(row.iter()).for_each(|(wide, p)| *wide = f64::from(*p));
+        map.apply(&mut wide);
+        row.iter_mut().zip(&wide).for_each(|(p, wide)| *p = narrow(*wide));
+    }
 }
 
 /// Takes the class weights out of what the network says: out of the logits of all classes, or out

@@ -10,6 +10,7 @@ use sequela_nn::{Loss, Program};
 use super::Classes;
 use super::cases::Cases;
 use super::feed::SeriesFeed;
+use super::groups::Grouping;
 use super::{finish, labels};
 use crate::encode::Encoder;
 use crate::event::Part;
@@ -17,6 +18,7 @@ use crate::feed::{Feed, Order, Ports};
 use crate::fit::Fit;
 use crate::judge::Judge;
 use crate::judged::Judged;
+use crate::model::channels;
 use crate::study::{Study, hex};
 use crate::task::{Trainable, Trained};
 use crate::{Error, Observer, network};
@@ -34,12 +36,14 @@ pub(crate) struct Classification {
     pub(super) test: Cases,
     pub(super) judged_on_training: bool,
     pub(super) notes: Vec<String>,
+    /// Subjects in the data, those without a class too.
+    pub(super) read: usize,
 }
 
 impl Classification {
     /// Loads, splits and scales.
     pub(crate) fn new(study: &Study, limits: &Limits) -> Result<Self, Error> {
-        let labels::Labelled { cohort, parts, names, notes } = labels::load(study, limits)?;
+        let labels::Labelled { cohort, parts, names, notes, read } = labels::load(study, limits)?;
         if names.len() != 2 && matches!(study.train.loss, Loss::BinaryCrossEntropy { .. }) {
             return Err(Error::Study {
                 location: Location::file("study").field("train.loss.kind").into(),
@@ -49,6 +53,21 @@ impl Classification {
                 ),
                 hint: "write loss = { kind = \"cross_entropy\" }".into(),
             });
+        }
+        if let Some(rule) = study.evaluate.recalibrate
+            && rule.needs_two_classes()
+            && names.len() != 2
+        {
+            return Err(Error::Study {
+                location: Location::file("study").field("evaluate.recalibrate").into(),
+                what: format!("it is for two classes, and there are {}", names.len()),
+                hint: "write recalibrate = \"temperature\"".into(),
+            });
+        }
+        let schema = channels(&cohort);
+        for (at, text) in study.evaluate.subgroups.iter().enumerate() {
+            let place = Location::file("study").field(format!("evaluate.subgroups[{at}]"));
+            Grouping::parse(text, &schema, &place)?;
         }
         // Forecasts alone have a channel that they are about.
         let encoder = Encoder::fit(study, &parts.train, 0)?;
@@ -70,6 +89,7 @@ impl Classification {
             test,
             judged_on_training,
             notes,
+            read,
         })
     }
 

@@ -179,6 +179,7 @@ impl Found {
             indicators: schema.indicators.clone(),
             longest_gap_hours: None,
             most_missing: 1.0,
+            envelope: None,
         };
         let nothing = PartSizes { subjects: 0, sequences: 0, windows: 0 };
         let manifest = Manifest {

@@ -35,6 +35,8 @@ impl Check<'_> {
             &[
                 ("data.label", label),
                 ("train.class_weights", !study.train.class_weights.is_none()),
+                ("evaluate.recalibrate", study.evaluate.recalibrate.is_some()),
+                ("evaluate.subgroups", !study.evaluate.subgroups.is_empty()),
                 ("evaluate.threshold", study.evaluate.threshold != ThresholdRule::default()),
                 (
                     "evaluate.baselines.logistic",

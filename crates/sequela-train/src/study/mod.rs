@@ -56,6 +56,8 @@
 //!
 //! [evaluate]
 //! threshold = "youden"                # or "f1", "event1", { fixed = 0.3 }; chosen on the tuning part
+//! recalibrate = "platt"               # or "isotonic", "temperature"; left out: not at all
+//! subgroups = ["male", "age:45,65"]   # figures of parts of the people, by channel, in bands
 //! baselines = { logistic = [0.01, 0.1, 1.0] }   # strengths tried on the tuning part; [] for none
 //! ```
 //!

@@ -1,6 +1,6 @@
 //! The sections about training and judging.
 
-use sequela_eval::classify::ThresholdRule;
+use sequela_eval::classify::{RecalibrationRule, ThresholdRule};
 use sequela_nn::{Clip, Loss, Method, Precision};
 use serde::{Deserialize, Serialize};
 
@@ -178,6 +178,13 @@ pub struct EvaluateSection {
     /// How the threshold between two classes is chosen, on the tuning part.
     #[serde(skip_serializing_if = "is_usual")]
     pub threshold: ThresholdRule,
+    /// How probabilities of classes are made to come true, on the tuning part; not at all where it
+    /// is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recalibrate: Option<RecalibrationRule>,
+    /// Channels that part people for figures of their own: `male`, or in bands `age:45,65`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subgroups: Vec<String>,
     /// What the model is set beside.
     pub baselines: Baselines,
 }
@@ -192,6 +199,8 @@ impl Default for EvaluateSection {
             replicates: 2000,
             stride: 1,
             threshold: ThresholdRule::default(),
+            recalibrate: None,
+            subgroups: Vec::new(),
             baselines: Baselines::default(),
         }
     }

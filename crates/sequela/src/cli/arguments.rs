@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use super::console::{Console, Form, Voice};
-use super::{data, demo, evaluate, export, import, init, inspect, predict, search, train};
+use super::{compare, data, demo, evaluate, export, import, init, inspect, predict, search, train};
 
 /// Recurrent networks for medical sequences: train, judge and use them.
 #[derive(Debug, Parser)]
@@ -66,6 +66,8 @@ pub(crate) enum Verb {
     Predict(predict::Predict),
     /// Judge a model beside the baselines
     Evaluate(evaluate::Evaluate),
+    /// Set two classifiers against each other on the same people
+    Compare(compare::Compare),
     /// Show what is inside a model file or a study's program, and its gradients
     Inspect(inspect::Inspect),
     /// Make a model file of weights from PyTorch, Keras or ONNX

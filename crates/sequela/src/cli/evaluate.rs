@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sequela_core::{Class, Limits};
-use sequela_train::{Model, Options, evaluate, read_input, read_labelled};
+use sequela_core::{Class, Limits, Sequence};
+use sequela_formats::durable::{create_dir, sweep, write_atomic};
+use sequela_train::{Judged, Model, Options, evaluate, read_input, read_labelled, report_classes};
 use serde_json::json;
 
 use super::console::Console;
@@ -20,6 +21,10 @@ the end of training. With FILE it judges the model anew, with intervals over the
 exit code 1 says that at no horizon the model is better than the best baseline, or that a baseline's
 AUROC is not lower than that of a classifier.
 
+With --out it also writes, for a classifier, report.html (one page with figures, pictures, subgroups,
+missing data, a model card and the items of TRIPOD+AI; open it in a browser), report.json and
+predictions.csv (which names the subjects). --by adds subgroups: a channel, or bands of it.
+
 A classifier is judged by the classes of the subjects in FILE: a column of the name that its study
 gives, in FILE itself or in the table named by --labels.
 
@@ -27,7 +32,8 @@ Examples:
   sequela evaluate run
   sequela evaluate run ward-b.csv
   sequela evaluate run/model.safetensors ward-b.csv --json
-  sequela evaluate run stays-b.csv --labels outcomes-b.csv")]
+  sequela evaluate run stays-b.csv --labels outcomes-b.csv
+  sequela evaluate run stays-b.csv --labels outcomes-b.csv --out external --by male --by age:45,65,80")]
 pub(crate) struct Evaluate {
     /// A model file, or the folder of a run
     model: PathBuf,
@@ -36,6 +42,12 @@ pub(crate) struct Evaluate {
     /// Table with the class of each subject, for a classifier [default: FILE itself]
     #[arg(long, value_name = "FILE", requires = "file")]
     labels: Option<PathBuf>,
+    /// Folder for a report on a classifier: report.html, report.json, predictions.csv
+    #[arg(long, value_name = "DIR", requires = "file")]
+    out: Option<PathBuf>,
+    /// Channel that parts people for figures of their own, e.g. male or age:45,65; may be repeated
+    #[arg(long, value_name = "CHANNEL[:EDGES]", requires = "out")]
+    by: Vec<String>,
 }
 
 impl Evaluate {
@@ -56,6 +68,9 @@ impl Evaluate {
             }
         };
         let options = Options { threads, ..Options::default() };
+        if let Some(folder) = &self.out {
+            return self.report(&model, &sequences, (folder, file), &options, console);
+        }
         let evaluation = evaluate(&model, &sequences, &options)
             .map_err(|error| Failure::from(error).in_file(file))?;
         if console.is_json() {
@@ -64,6 +79,44 @@ impl Evaluate {
             Console::print(errors::judged(&evaluation))?;
         }
         let Some(finding) = errors::finding(&evaluation) else { return Ok(Outcome::Done) };
+        console.say(&format!("finding: {finding} on these data"));
+        Ok(Outcome::Findings)
+    }
+}
+
+impl Evaluate {
+    /// Judges a classifier and writes its report.
+    fn report(
+        &self,
+        model: &Model,
+        sequences: &[Sequence],
+        (folder, file): (&Path, &Path),
+        options: &Options<'_>,
+        console: Console,
+    ) -> Result<Outcome, Failure> {
+        if model.manifest().classes.is_none() {
+            return Err(Failure::new(
+                Class::Usage,
+                "--out: reports are of classifiers, and this model forecasts",
+                "leave it out",
+            ));
+        }
+        let report = report_classes(model, sequences, &self.by, options)
+            .map_err(|error| Failure::from(error).in_file(file))?;
+        create_dir(folder)?;
+        sweep(folder)?;
+        // The page that people open comes last.
+        write_atomic(&folder.join("predictions.csv"), &report.predictions)?;
+        write_atomic(&folder.join("report.json"), report.json.as_bytes())?;
+        write_atomic(&folder.join("report.html"), report.html.as_bytes())?;
+        let judged = Judged::Classes(report.evaluation);
+        if console.is_json() {
+            Console::print_json(&parsed(&judged.to_json()))?;
+        } else {
+            Console::print(errors::judged(&judged))?;
+        }
+        console.say(&format!("report: {}", folder.join("report.html").display()));
+        let Some(finding) = errors::finding(&judged) else { return Ok(Outcome::Done) };
         console.say(&format!("finding: {finding} on these data"));
         Ok(Outcome::Findings)
     }

@@ -3,6 +3,7 @@
 pub(crate) mod arguments;
 mod article;
 mod classes;
+mod compare;
 pub(crate) mod console;
 mod data;
 mod demo;

@@ -1,0 +1,230 @@
+//! What a classifier is worth, for people who have to judge it: a page, its numbers, and what was
+//! said of whom.
+
+use sequela_core::Sequence;
+use sequela_data::Cohort;
+use sequela_data::envelope::{Envelope, Placing};
+use sequela_eval::bootstrap::Bootstrap;
+use sequela_eval::classify::{Least, Subgroup, subgroups};
+use sequela_eval::report::{self, Figure, Missing};
+use sequela_formats::csv::{Cell, to_csv};
+use sequela_kernels::Context;
+
+use super::cases::Cases;
+use super::evaluation::{Candidate, ClassEvaluation, candidates, truth};
+use super::groups::Grouping;
+use super::predictions::{Predictions, time_of};
+use super::{Classes, dossier_page};
+use crate::Error;
+use crate::model::Model;
+use crate::predict::Options;
+use crate::report::RunFile;
+
+/// A judgement with everything that goes with it.
+#[derive(Debug, Clone)]
+pub struct ClassReport {
+    /// The figures.
+    pub evaluation: ClassEvaluation,
+    /// One page with everything, for people.
+    pub html: String,
+    /// Its numbers, for machines.
+    pub json: String,
+    /// `subject_id, prediction_time, y_true, probability`: names the people that were judged.
+    pub predictions: Vec<u8>,
+}
+
+/// Who was read, and who is judged.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Flow {
+    /// From top to bottom, each with what leaves it.
+    pub(super) boxes: Vec<(String, Option<String>)>,
+}
+
+/// Everything that a report is made from.
+pub(super) struct Dossier<'a> {
+    pub(super) model: &'a Model,
+    pub(super) classes: &'a Classes,
+    pub(super) people: &'a Cohort,
+    pub(super) cases: &'a Cases,
+    pub(super) candidates: &'a [Candidate],
+    pub(super) evaluation: &'a ClassEvaluation,
+    pub(super) flow: Flow,
+}
+
+/// What is worked out for a report.
+pub(super) struct Findings {
+    pub(super) pictures: Vec<(String, Vec<Figure>)>,
+    pub(super) groups: Vec<Subgroup>,
+    pub(super) missing: Vec<Missing>,
+    /// Where each judged series lies, where the model knows.
+    pub(super) placings: Option<Vec<Placing>>,
+}
+
+/// Judges a classifier on series with their classes, with a report.
+///
+/// `by` names channels that part people (`male`, `age:45,65`), beside those of the study.
+///
+/// # Errors
+/// As [`evaluate`](crate::evaluate); [`Error::Study`] for a part that cannot be made.
+pub fn report_classes(
+    model: &Model,
+    sequences: &[Sequence],
+    by: &[String],
+    options: &Options<'_>,
+) -> Result<ClassReport, Error> {
+    let classes = model.classes()?;
+    let manifest = model.manifest();
+    let people = model.cohort(sequences)?;
+    let cases = Cases::of(&people, &manifest.encoder)?;
+    let mut context = Context::new(options.threads.max(1))?;
+    let candidates = candidates(model, classes, &cases, &mut context)?;
+    let replicates = manifest.study.evaluate.replicates;
+    let evaluation = ClassEvaluation::judge(classes, &cases, &candidates, replicates)?;
+    let dossier = Dossier {
+        model,
+        classes,
+        people: &people,
+        cases: &cases,
+        candidates: &candidates,
+        evaluation: &evaluation,
+        flow: Flow {
+            boxes: vec![
+                (training(model), Some("before, on the data of the study".into())),
+                (format!("judged: {}", evaluation.judged()), None),
+            ],
+        },
+    };
+    let [html, json, predictions] = dossier.make(by)?;
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_default();
+    Ok(ClassReport { html: text(html), json: text(json), predictions, evaluation })
+}
+
+/// Who the model was made from.
+fn training(model: &Model) -> String {
+    let [train, tune, _] = &model.manifest().provenance.parts;
+    format!("trained on {} subjects, tuned on {}", train.subjects, tune.subjects)
+}
+
+impl Dossier<'_> {
+    /// The files of a run.
+    pub(super) fn files(&self) -> Result<Vec<RunFile>, Error> {
+        let [html, json, predictions] = self.make(&[])?;
+        Ok(vec![(REPORT, html), (NUMBERS, json), (PREDICTIONS, predictions)])
+    }
+
+    fn make(&self, by: &[String]) -> Result<[Vec<u8>; 3], Error> {
+        let findings = Findings {
+            pictures: self.pictures()?,
+            groups: self.groups(by)?,
+            missing: self.missing(),
+            placings: self.placings(),
+        };
+        let html = dossier_page::html(self, &findings).into_bytes();
+        let json = dossier_page::json(self, &findings).into_bytes();
+        Ok([html, json, self.predictions()])
+    }
+
+    /// The pictures of the second of two classes, or of each of more.
+    fn pictures(&self) -> Result<Vec<(String, Vec<Figure>)>, Error> {
+        let truth = truth(self.classes, self.cases)?;
+        let judged: Vec<report::Judged<'_>> = self
+            .candidates
+            .iter()
+            .map(|candidate| report::Judged {
+                name: &candidate.name,
+                answers: &candidate.answers,
+                threshold: candidate.threshold,
+            })
+            .collect();
+        let told = if self.classes.count() == 2 { 1..2 } else { 0..self.classes.count().min(MOST) };
+        told.map(|class| {
+            let case = self.classes.names[class].as_str();
+            Ok((case.to_owned(), report::figures(&truth, (class, case), &judged)?))
+        })
+        .collect()
+    }
+
+    fn groups(&self, by: &[String]) -> Result<Vec<Subgroup>, Error> {
+        let study = &self.model.manifest().study.evaluate;
+        let truth = truth(self.classes, self.cases)?;
+        let Some(model) = self.candidates.first() else { return Ok(Vec::new()) };
+        let bootstrap = Bootstrap { replicates: study.replicates, ..Bootstrap::default() };
+        let mut all = Vec::new();
+        let mut seen: Vec<&String> = Vec::new();
+        for (at, text) in study.subgroups.iter().chain(by).enumerate() {
+            if seen.contains(&text) {
+                continue;
+            }
+            seen.push(text);
+            let place = if at < study.subgroups.len() {
+                sequela_core::Location::file("study").field(format!("evaluate.subgroups[{at}]"))
+            } else {
+                sequela_core::Location::file("--by").field(text.as_str())
+            };
+            let grouping = Grouping::parse(text, &self.model.manifest().schema, &place)?;
+            let parts = grouping.parts(self.people.sequences())?;
+            let name = grouping.name.as_str();
+            let answers = &model.answers;
+            all.extend(subgroups(&truth, answers, (name, &parts), Least::default(), &bootstrap)?);
+        }
+        Ok(all)
+    }
+
+    fn missing(&self) -> Vec<Missing> {
+        let Some(train) = &self.model.manifest().encoder.envelope else { return Vec::new() };
+        let here = Envelope::of(self.people);
+        let each = train.channels.iter().zip(here.channels);
+        each.map(|(train, here)| Missing {
+            channel: train.name.clone(),
+            unit: train.unit.clone(),
+            absent: [train.absent, here.absent],
+            missing: [train.missing, here.missing],
+        })
+        .collect()
+    }
+
+    fn placings(&self) -> Option<Vec<Placing>> {
+        let envelope = self.model.manifest().encoder.envelope.as_ref()?;
+        Some(self.people.sequences().iter().map(|sequence| envelope.place(sequence)).collect())
+    }
+
+    /// What the model said of whom; with more than two classes a column for each.
+    fn predictions(&self) -> Vec<u8> {
+        let Some(model) = self.candidates.first() else { return Vec::new() };
+        let count = self.classes.count();
+        let mut header: Vec<String> =
+            ["subject_id", "prediction_time", "y_true"].map(String::from).to_vec();
+        if count == 2 {
+            header.push("probability".into());
+        } else {
+            header.extend(self.classes.names.iter().map(|name| format!("probability of {name}")));
+        }
+        let rows = self.people.sequences().iter().zip(&self.cases.class);
+        let rows = rows.zip(model.answers.probabilities.chunks_exact(count));
+        let rows: Vec<Vec<Cell>> = rows
+            .map(|((sequence, class), p)| {
+                let time = time_of(sequence).parse().map_or(Cell::Missing, Cell::Number);
+                let truth = match class {
+                    Some(class) if count == 2 => Cell::Integer(i64::from(*class)),
+                    Some(class) => Cell::Text(self.classes.names[*class as usize].clone()),
+                    None => Cell::Missing,
+                };
+                let told = if count == 2 { &p[1..] } else { p };
+                let subject = Cell::Text(sequence.subject.as_str().to_owned());
+                let mut row = vec![subject, time, truth];
+                row.extend(told.iter().map(|&p| Cell::Number(Predictions::shown(p))));
+                row
+            })
+            .collect();
+        to_csv(&header.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
+    }
+}
+
+/// The page for people.
+pub(super) const REPORT: &str = "report.html";
+/// Its numbers.
+pub(super) const NUMBERS: &str = "report.json";
+/// What was said of whom.
+pub(super) const PREDICTIONS: &str = "predictions.csv";
+/// Classes with pictures of their own, at most.
+const MOST: usize = 7;
