@@ -208,7 +208,8 @@ pub(crate) fn slice(sequence: &Sequence, range: Range<usize>) -> Sequence {
     }
 }
 
-struct Fingerprint(Sha256);
+/// What a digest is made of, piece by piece.
+pub(crate) struct Fingerprint(pub(crate) Sha256);
 
 impl Fingerprint {
     fn number(&mut self, number: u64) {
@@ -228,6 +229,13 @@ impl Fingerprint {
     fn sequence(&mut self, sequence: &Sequence) {
         self.text(&sequence.id);
         self.text(sequence.subject.as_str());
+        self.contents(sequence);
+        // Targets are few and small; their Rust spelling is exact.
+        self.text(&format!("{:?}", sequence.target));
+    }
+
+    /// Times, values, masks and statics, whoever they are of.
+    pub(crate) fn contents(&mut self, sequence: &Sequence) {
         self.number(sequence.len() as u64);
         self.number(u64::from(sequence.times.is_some()));
         for time in sequence.times.iter().flatten() {
@@ -250,8 +258,6 @@ impl Fingerprint {
         for value in &sequence.statics {
             self.optional(value.map(|value| u64::from(value.to_bits())));
         }
-        // Targets are few and small; their Rust spelling is exact.
-        self.text(&format!("{:?}", sequence.target));
     }
 }
 

@@ -64,6 +64,16 @@ pub enum Error {
         /// What to do about it.
         hint: String,
     },
+    /// What is known outside training, or later, reaches the training part.
+    #[error("{location}: {what}; {hint}")]
+    Leak {
+        /// The record or channel.
+        location: Box<Location>,
+        /// What reaches where.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// A data set is not on this machine.
     #[error("data set {name} was not found; {hint}")]
     NoDataSet {
@@ -116,7 +126,10 @@ impl Error {
             Self::Request { .. } | Self::NoSource { .. } => Class::Usage,
             Self::NoDataSet { .. } | Self::Fetch { .. } => Class::Io,
             Self::Altered { .. } => Class::Integrity,
-            Self::Unfit { .. } | Self::TooShort { .. } | Self::Leakage { .. } => Class::Input,
+            Self::Unfit { .. }
+            | Self::TooShort { .. }
+            | Self::Leakage { .. }
+            | Self::Leak { .. } => Class::Input,
         }
     }
 

@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 mod cohort;
 pub mod datasets;
 pub mod envelope;

@@ -4,6 +4,7 @@
 //! time, which [`by_time`] does under its own name and with a gap, because it answers another
 //! question: how well a model forecasts *this* person later on.
 
+mod folds;
 mod stratified;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use sequela_core::{Location, Random, SubjectId};
 use serde::{Deserialize, Serialize};
 
+pub use folds::{Folds, folds};
 pub use stratified::by_subject_within_classes;
 
 use crate::cohort::slice;
@@ -163,34 +165,6 @@ pub fn by_lists(cohort: &Cohort, lists: &SubjectLists) -> Result<Split, Error> {
         ));
     }
     Ok(split)
-}
-
-/// `k` splits in which each subject is tested exactly once; there is no tuning part.
-///
-/// Sizes of the test parts differ by one subject at most.
-///
-/// **Determinism** a function of the subjects' names, `k` and the seed.
-///
-/// # Errors
-/// [`Error::Request`] for `k` below 2; [`Error::Unfit`] for fewer than `k` subjects.
-pub fn folds(cohort: &Cohort, k: usize, seed: u64) -> Result<Vec<Split>, Error> {
-    if k < 2 {
-        return Err(Error::request("folds", "there must be at least 2", "ask for 5 or 10"));
-    }
-    let subjects = shuffled_subjects(cohort, seed);
-    if subjects.len() < k {
-        return Err(Error::unfit(
-            Location::file(cohort.source()),
-            format!("{} subjects are too few for {k} folds", subjects.len()),
-            "ask for fewer folds",
-        ));
-    }
-    let split = |fold: usize| {
-        let part = |rank: usize| if rank % k == fold { Part::Test } else { Part::Train };
-        let part_of = subjects.iter().cloned().enumerate().map(|(rank, s)| (s, part(rank)));
-        gather(cohort, &part_of.collect())
-    };
-    Ok((0..k).map(split).collect())
 }
 
 /// Earlier steps for training, later ones for tuning, the last for testing, within each sequence.

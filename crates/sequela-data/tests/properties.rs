@@ -1,6 +1,8 @@
 //! What holds for every cohort: splits leak nothing, windows stay inside.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use sequela_core::{Limits, Sequence, Steps, SubjectId};
 use sequela_data::gaps::{cut_at_gaps, stretches};
@@ -83,7 +85,8 @@ proptest! {
     #[test]
     fn folds_test_every_subject_once(data in series(), k in 2_usize..5, seed: u64) {
         let cohort = cohort(&data);
-        let Ok(folds) = split::folds(&cohort, k, seed) else {
+        let wanted = split::Folds { count: k, tune: 0.0 };
+        let Ok(folds) = split::folds(&cohort, &BTreeMap::new(), wanted, seed) else {
             prop_assert!(cohort.subjects().len() < k);
             return Ok(());
         };

@@ -1,9 +1,11 @@
 //! Splits by lists, and the messages of refused ones.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::collections::BTreeMap;
+
 use sequela_core::{Sequence, SubjectId};
 use sequela_data::split::{
-    Fractions, Split, SubjectLists, by_lists, by_subject, by_time, check_leakage, folds,
+    Folds, Fractions, Split, SubjectLists, by_lists, by_subject, by_time, check_leakage, folds,
 };
 use sequela_data::{Cohort, heart_rate::schema};
 
@@ -61,7 +63,9 @@ fn too_few_subjects_and_wrong_shares() {
         assert_eq!(by_subject(&one, fractions, 1).unwrap_err().class().exit_code(), 2);
         assert_eq!(by_time(&one, fractions, 1).unwrap_err().class().exit_code(), 2);
     }
-    assert!(folds(&one, 1, 1).is_err() && folds(&one, 2, 1).is_err());
+    for count in [1, 2] {
+        assert!(folds(&one, &BTreeMap::new(), Folds { count, tune: 0.0 }, 1).is_err());
+    }
     assert!(by_time(&one, Fractions::default(), 100).is_err());
 }
 

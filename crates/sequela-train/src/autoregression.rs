@@ -265,6 +265,8 @@ mod tests {
             inputs: crate::study::InputKind::Values,
             missing: crate::study::Missing::Carry,
             indicators: vec![],
+            summaries: vec![],
+            clip: None,
             longest_gap_hours: None,
             most_missing: 1.0,
             envelope: None,

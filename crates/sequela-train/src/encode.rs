@@ -12,8 +12,9 @@ use sequela_data::windows::WindowPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::running::SoFar;
 use crate::series::{Example, Examples, NEVER, Series};
-use crate::study::{Indicator, InputKind, Missing, Study, TargetKind, Task};
+use crate::study::{Indicator, InputKind, Missing, Study, Summary, TargetKind, Task};
 
 /// How windows become network inputs and outputs become forecasts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,12 @@ pub struct Encoder {
     pub missing: Missing,
     /// What is told beside the values.
     pub indicators: Vec<Indicator>,
+    /// What is told of the values so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub summaries: Vec<Summary>,
+    /// How far from 0 scaled values are believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
     /// A longer time without a step ends a stretch, in hours.
     pub longest_gap_hours: Option<f64>,
     /// Windows with a larger share of missing values are left out.
@@ -61,6 +68,8 @@ impl Encoder {
             inputs: window.inputs,
             missing: window.missing,
             indicators: window.indicators.clone(),
+            summaries: window.summaries.clone(),
+            clip: window.clip,
             longest_gap_hours: window.longest_gap_hours,
             most_missing: window.most_missing,
             envelope: (study.study.task == Task::Classify).then(|| Envelope::of(train)),
@@ -85,6 +94,8 @@ impl Encoder {
             && self.inputs == window.inputs
             && self.missing == window.missing
             && self.indicators == window.indicators
+            && self.summaries == window.summaries
+            && self.clip == window.clip
             && self.longest_gap_hours == window.longest_gap_hours;
         let sound = |value: f64| value.is_finite() && value > 0.0;
         let scales = self.scaler.channels.iter();
@@ -123,7 +134,7 @@ impl Encoder {
 
     /// Columns of a network input row.
     pub(crate) fn width(&self) -> usize {
-        self.scaler.channels.len() * (1 + self.indicators.len())
+        self.scaler.channels.len() * (1 + self.indicators.len() + self.summaries.len())
     }
 
     /// The windows that this encoder is asked about.
@@ -244,9 +255,11 @@ impl Encoder {
     ) {
         let features = series.features;
         let first = out.len();
-        if series.whole && self.indicators.is_empty() {
+        let plain = self.indicators.is_empty() && self.summaries.is_empty() && self.clip.is_none();
+        if series.whole && plain {
             out.extend_from_slice(&series.scaled[steps.start * features..steps.end * features]);
         } else {
+            let mut so_far = SoFar::new(self, series, start..steps.start);
             for step in steps {
                 let cells = step * features..(step + 1) * features;
                 for cell in cells.clone() {
@@ -260,6 +273,8 @@ impl Encoder {
                         out.push(indicate(*indicator, gap, (step + 1 - start) as u64));
                     }
                 }
+                so_far.see(self, series, step);
+                so_far.push(&self.summaries, out);
             }
         }
         if self.inputs == InputKind::Relative {
@@ -295,7 +310,19 @@ impl Encoder {
             Missing::Carry => seen != NEVER && seen as usize >= start,
             Missing::Centre => seen as usize == step,
         };
-        if known { series.scaled[seen as usize * series.features + channel] } else { 0.0 }
+        if known {
+            self.believed(series.scaled[seen as usize * series.features + channel])
+        } else {
+            0.0
+        }
+    }
+
+    /// A scaled value, no further from 0 than is believed.
+    pub(crate) fn believed(&self, value: f32) -> f32 {
+        match self.clip.map(narrow) {
+            Some(most) => value.clamp(-most, most),
+            None => value,
+        }
     }
 
     /// The value that outputs are counted from: the last one seen or the mean of the window; the
@@ -378,6 +405,8 @@ mod tests {
             inputs: InputKind::Values,
             missing,
             indicators: vec![Indicator::Observed, Indicator::Gap],
+            summaries: vec![],
+            clip: None,
             longest_gap_hours: None,
             most_missing: 1.0,
             envelope: None,
@@ -404,6 +433,28 @@ mod tests {
         encoder.rows(&series, 1, 1..4, &mut rows);
         assert_eq!(rows, [0.0, 0.0, one, 0.0, 0.0, two, -1.0, 1.0, 0.0]);
         assert_eq!(encoder.anchor(&series, 1, 2).to_bits(), 70.0_f32.to_bits());
+    }
+
+    #[test]
+    fn summaries_say_what_was_so_far_and_nothing_later() {
+        let mut encoder = encoder(Missing::Carry, TargetKind::Value);
+        encoder.indicators.clear();
+        encoder.summaries =
+            vec![Summary::Mean, Summary::Lowest, Summary::Highest, Summary::First, Summary::Share];
+        encoder.clip = Some(1.5);
+        let series = series(&encoder);
+        let mut rows = Vec::new();
+        encoder.rows(&series, 1, 1..6, &mut rows);
+        // Scaled: missing, missing, -1, missing, 2 of which 1.5 is believed.
+        let nothing = [0.0; 6];
+        let third = narrow(1.0 / 3.0);
+        assert_eq!(rows[..6], nothing);
+        assert_eq!(rows[12..18], [-1.0, -1.0, -1.0, -1.0, -1.0, third]);
+        assert_eq!(rows[24..], [1.5, 0.25, -1.0, 1.5, -1.0, narrow(2.0 / 5.0)]);
+        // The same from a later row on.
+        let mut last = Vec::new();
+        encoder.rows(&series, 1, 5..6, &mut last);
+        assert_eq!(last, rows[24..]);
     }
 
     #[test]

@@ -40,6 +40,20 @@ pub enum Event<'a> {
         /// Steps of an epoch.
         steps: u64,
     },
+    /// A fold of a cross-validation is begun or gone on with.
+    Fold {
+        /// The fold, from 1.
+        fold: usize,
+        /// All of them.
+        folds: usize,
+    },
+    /// Another member of an ensemble is trained.
+    Member {
+        /// The member, from 2.
+        member: usize,
+        /// All of them.
+        members: usize,
+    },
     /// The run goes on from a checkpoint.
     Resumed {
         /// Epochs made.

@@ -1,6 +1,6 @@
 //! What a model is worth, whatever its task.
 
-use crate::classify::ClassEvaluation;
+use crate::classify::{ClassEvaluation, FoldEvaluation};
 use crate::evaluation::Evaluation;
 
 /// The judgement of a model beside its baselines.
@@ -11,6 +11,8 @@ pub enum Judged {
     Forecasts(Evaluation),
     /// Of a classifier.
     Classes(ClassEvaluation),
+    /// Of the classifiers of a cross-validation.
+    Folds(FoldEvaluation),
 }
 
 impl Judged {
@@ -18,14 +20,15 @@ impl Judged {
     pub fn forecasts(&self) -> Option<&Evaluation> {
         match self {
             Self::Forecasts(evaluation) => Some(evaluation),
-            Self::Classes(_) => None,
+            _ => None,
         }
     }
 
-    /// The figures, where classes were judged.
+    /// The figures, where classes were judged; of a cross-validation those of all folds together.
     pub fn classes(&self) -> Option<&ClassEvaluation> {
         match self {
             Self::Classes(evaluation) => Some(evaluation),
+            Self::Folds(evaluation) => Some(&evaluation.pooled),
             Self::Forecasts(_) => None,
         }
     }
@@ -35,6 +38,7 @@ impl Judged {
         match self {
             Self::Forecasts(evaluation) => evaluation.text(),
             Self::Classes(evaluation) => evaluation.text(),
+            Self::Folds(evaluation) => evaluation.text(),
         }
     }
 
@@ -43,6 +47,7 @@ impl Judged {
         match self {
             Self::Forecasts(evaluation) => evaluation.markdown(),
             Self::Classes(evaluation) => evaluation.markdown(),
+            Self::Folds(evaluation) => evaluation.markdown(),
         }
     }
 
@@ -51,6 +56,7 @@ impl Judged {
         match self {
             Self::Forecasts(evaluation) => evaluation.to_json(),
             Self::Classes(evaluation) => evaluation.to_json(),
+            Self::Folds(evaluation) => evaluation.to_json(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod baselines;
 mod carried;
 mod checkpoint;
 mod classify;
+mod cross;
 mod describe;
 mod encode;
 mod error;
@@ -38,6 +39,7 @@ mod predict;
 mod prepare;
 mod report;
 mod run;
+mod running;
 mod schedule;
 mod search;
 mod series;
@@ -52,8 +54,9 @@ mod tensors;
 pub use autoregression::Autoregression;
 pub use baselines::BaselineNumbers;
 pub use classify::{
-    ClassEvaluation, ClassMetric, ClassReport, Classes, Classified, ClassifiedRow, Classifier,
-    Comparison, LogisticRegression, Predictions, classify, read_labelled, report_classes,
+    BoostedTrees, ClassEvaluation, ClassMetric, ClassReport, Classes, Classified, ClassifiedRow,
+    Classifier, Comparison, FoldEvaluation, LogisticRegression, Predictions, classify,
+    read_labelled, report_classes,
 };
 pub use encode::Encoder;
 pub use error::Error;
@@ -72,11 +75,11 @@ pub use search::{
 };
 pub use stream::{Dialogue, DialogueOptions, InputFormat, OnFault, Stream, StreamOptions, Streams};
 pub use study::{
-    About, ArticleData, Baselines, Checkpoint, ClassWeights, Content, CsvData, Data,
-    EvaluateSection, FeedForward, Indicator, InputKind, KeepWeights, LabelSpec, LongSpec, Memory,
-    Missing, NpyData, Override, Physionet2012Data, Physionet2019Data, Scaling, Schedule,
-    SimulatedData, Split, SplitBy, Study, TargetKind, Task, TimeSpec, TimeWord, Train, ValueSpec,
-    WfdbData, Window,
+    About, ArticleData, Audit, Baselines, Checkpoint, ClassWeights, Content, CsvData, Data,
+    Ensemble, EvaluateSection, FeedForward, Indicator, InputKind, KeepWeights, LabelSpec, LongSpec,
+    Memory, Missing, NpyData, Override, Physionet2012Data, Physionet2019Data, Scaling, Schedule,
+    SimulatedData, Split, SplitBy, Study, Summary, TargetKind, Task, TimeSpec, TimeWord, Train,
+    ValueSpec, WfdbData, Window,
 };
 pub use study::{Dimension, Number, Range, RangeScale, Search, SearchMethod};
 pub use tensors::{Array, Numbers, TensorFile};

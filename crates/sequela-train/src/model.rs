@@ -153,6 +153,8 @@ pub struct Model {
     manifest: Manifest,
     program: Program,
     parameters: Parameters,
+    /// Those of the other members of an ensemble.
+    others: Vec<Parameters>,
     digest: String,
 }
 
@@ -174,9 +176,23 @@ impl Model {
         }
         let mut parameters = Parameters::new(&program, manifest.study.study.seed)?;
         parameters.load(tensors)?;
-        let mut model = Self { manifest, program, parameters, digest: String::new() };
+        let (others, digest) = (Vec::new(), String::new());
+        let mut model = Self { manifest, program, parameters, others, digest };
         model.digest = digest_in(&model.to_file().to_bytes());
         Ok(model)
+    }
+
+    /// The same with the weights of the other members of an ensemble.
+    ///
+    /// # Errors
+    /// As [`Model::new`].
+    pub(crate) fn with_others(mut self, others: &[Vec<Tensor>]) -> Result<Self, Error> {
+        for tensors in others {
+            let mut parameters = self.parameters.clone();
+            parameters.load(tensors)?;
+            self.others.push(parameters);
+        }
+        Ok(self.signed())
     }
 
     /// Reads and checks a model file.
@@ -239,6 +255,8 @@ impl Model {
         if !classifies && let Some(what) = encoder.fault(&manifest.study) {
             return Err(Error::integrity(place("manifest"), what));
         }
+        let members = manifest.study.ensemble.members;
+        let mut others = vec![Vec::new(); members.saturating_sub(1)];
         let mut tensors = Vec::with_capacity(file.arrays.len());
         for (name, array) in file.arrays {
             let Numbers::F32(values) = array.numbers else {
@@ -248,9 +266,17 @@ impl Model {
                 let what = format!("weight number {at} is not a finite number");
                 return Err(Error::integrity(place(&name), what));
             }
-            tensors.push(Tensor { name, shape: array.shape, values });
+            let (list, name) = match member_of(&name) {
+                None => (Some(&mut tensors), name.clone()),
+                Some((member, bare)) => (others.get_mut(member - 2), bare.to_owned()),
+            };
+            let Some(list) = list else {
+                let what = format!("the study has {members} members");
+                return Err(Error::integrity(place(&name), what));
+            };
+            list.push(Tensor { name, shape: array.shape, values });
         }
-        Self::new(manifest, &tensors)
+        Self::new(manifest, &tensors)?.with_others(&others)
     }
 
     /// Writes the model file, wholly or not at all.
@@ -272,9 +298,17 @@ impl Model {
         file.texts.insert("kind".into(), KIND.into());
         file.texts.insert("version".into(), VERSION.into());
         file.texts.insert("manifest".into(), manifest);
-        for tensor in self.parameters.tensors() {
-            let array = Array { shape: tensor.shape, numbers: Numbers::F32(tensor.values) };
-            file.arrays.insert(tensor.name, array);
+        for (member, parameters) in
+            std::iter::once(&self.parameters).chain(&self.others).enumerate()
+        {
+            for tensor in parameters.tensors() {
+                let array = Array { shape: tensor.shape, numbers: Numbers::F32(tensor.values) };
+                let name = match member {
+                    0 => tensor.name,
+                    _ => format!("{MEMBER}{}.{}", member + 1, tensor.name),
+                };
+                file.arrays.insert(name, array);
+            }
         }
         file
     }
@@ -324,9 +358,14 @@ impl Model {
         &self.program
     }
 
-    /// The weights.
+    /// The weights; of an ensemble those of its first member.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// The weights of the other members of an ensemble.
+    pub fn others(&self) -> &[Parameters] {
+        &self.others
     }
 
     /// SHA-256 that is written in the file.
@@ -427,10 +466,19 @@ pub(crate) fn without_folders(study: &Study) -> Study {
     study
 }
 
+/// Member, from 2, and bare name of the weights of another member than the first.
+fn member_of(name: &str) -> Option<(usize, &str)> {
+    let (member, bare) = name.strip_prefix(MEMBER)?.split_once('.')?;
+    let member: usize = member.parse().ok().filter(|member| *member >= 2)?;
+    Some((member, bare))
+}
+
 fn digest_in(bytes: &[u8]) -> String {
     TensorFile::digest(bytes).to_owned()
 }
 
+/// What the names of the weights of other members begin with.
+const MEMBER: &str = "member";
 const KIND: &str = "sequela model";
 /// Version of the format.
 const VERSION: &str = "1";

@@ -52,7 +52,11 @@ pub fn outline(study: &Study) -> Result<Program, Error> {
         Task::Classify => class_head(study, classes),
         _ => forecast_head(study),
     };
-    build(study, channels * (1 + study.window.indicators.len()), head)
+    build(
+        study,
+        channels * (1 + study.window.indicators.len() + study.window.summaries.len()),
+        head,
+    )
 }
 
 fn forecast_head(study: &Study) -> Head {
@@ -100,7 +104,11 @@ pub(crate) fn quantiles(loss: &Loss) -> (usize, usize) {
 
 /// What the model is called in tables.
 pub(crate) fn name(study: &Study) -> String {
-    let Architecture::Sequence(model) = &study.model else { return "model".into() };
+    let model = match &study.model {
+        Architecture::Sequence(model) => model,
+        Architecture::Retain(_) => return several(study, "RETAIN".into()),
+        _ => return several(study, "model".into()),
+    };
     let cell = match model.cell {
         CellKind::Elman => "Elman",
         CellKind::Lstm => "LSTM",
@@ -109,9 +117,18 @@ pub(crate) fn name(study: &Study) -> String {
         CellKind::MinLstm => "minLSTM",
         CellKind::Lru => "LRU",
     };
-    match model.directions {
+    let one = match model.directions {
         Directions::Forward => cell.into(),
         Directions::Both => format!("bidirectional {cell}"),
+    };
+    several(study, one)
+}
+
+/// The name of several alike.
+fn several(study: &Study, one: String) -> String {
+    match study.ensemble.members {
+        0 | 1 => one,
+        members => format!("{members} {one}"),
     }
 }
 

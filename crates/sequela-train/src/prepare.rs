@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use sequela_core::Limits;
-use sequela_data::Cohort;
 use sequela_data::split::Parts;
+use sequela_data::{Cohort, audit};
 use sequela_nn::Program;
 
 use crate::baselines::{BaselineNumbers, Wanted};
@@ -16,7 +16,7 @@ use crate::fit::Fit;
 use crate::judge::{self, BATCH, Judge};
 use crate::judged::Judged;
 use crate::series::Examples;
-use crate::study::Study;
+use crate::study::{SplitBy, Study};
 use crate::task::{self, Trainable, Trained};
 use crate::{Error, Observer, network, source};
 
@@ -44,6 +44,12 @@ impl Prepared {
         let target = source::target(study, cohort.schema())?;
         let parts = source::split(study, &cohort)?;
         let encoder = Encoder::fit(study, &parts.train, target)?;
+        // Parts of one person's time are equal in no more than chance.
+        if study.audit.records && study.split.by == SplitBy::Subject {
+            audit::same_records(&parts)?;
+        }
+        audit::fitted_on(&parts.train, &encoder.scaler, study.scale.kind)?;
+        audit::from_the_future(&parts.train, target, &study.window.horizons)?;
         let train = encoder.examples(&parts.train, study.window.stride)?;
         let tune = encoder.examples(&parts.tune, study.window.stride)?;
         let judged_on_training = parts.test.is_empty();

@@ -7,8 +7,11 @@ use sequela_core::Location;
 use sequela_formats::durable;
 use sequela_formats::lock::RunLock;
 use sequela_kernels::Isa;
+use sequela_nn::Tensor;
 
 use crate::checkpoint::Belongs;
+use crate::classify::Classification;
+use crate::cross::{self, Cross};
 use crate::fit::{End, Fit};
 use crate::judged::Judged;
 use crate::predict::Options;
@@ -31,17 +34,17 @@ pub enum Outcome {
 pub struct Report {
     /// The run folder.
     pub folder: PathBuf,
-    /// The model file.
+    /// The model file; of a cross-validation that of its first fold.
     pub model: PathBuf,
     /// How well it does.
     pub evaluation: Judged,
-    /// Epochs made.
+    /// Epochs made, by all folds together.
     pub epochs: u64,
     /// The epoch whose weights the model has.
     pub best_epoch: u64,
-    /// Training loss of the last epoch.
+    /// Training loss of the last epoch; of a cross-validation the mean over its folds.
     pub train_loss: f64,
-    /// Tuning loss of the best epoch.
+    /// Tuning loss of the best epoch; of a cross-validation the mean over its folds.
     pub tune_loss: Option<f64>,
     /// Time that this call took.
     pub seconds: f64,
@@ -62,7 +65,8 @@ pub struct Stopped {
     pub checkpoint: PathBuf,
 }
 
-/// Trains and judges the model of a study, in a new folder.
+/// Trains and judges the model of a study, in a new folder; of a study with folds a model for
+/// each, in folders `fold-1`, `fold-2` ... inside it.
 ///
 /// **Determinism** a function of the study and the data; threads, stops and the machine make no
 /// difference to any file but `timing.jsonl`. A study that asks for bf16 has
@@ -79,18 +83,17 @@ pub fn train(
     observer: &mut Observer<'_>,
 ) -> Result<Outcome, Error> {
     let start = Instant::now();
-    let named = folder.join(STUDY);
-    refuse_a_run(folder, &named)?;
+    refuse_a_run(folder, &folder.join(STUDY))?;
     // Before anything is made: a study that cannot run leaves nothing behind.
+    if let Some(folds) = cross::folds(study) {
+        let first = Classification::new(&cross::fold_of(study, 1), &options.limits)?;
+        check_precision(&first, study)?;
+        let (study, _lock) = begin(study, folder)?;
+        return Cross { study: &study, folder, options, folds, start }.go(first, observer);
+    }
     let prepared = task::prepare(study, &options.limits)?;
     check_precision(prepared.as_ref(), study)?;
-    durable::create_dir(folder)?;
-    let _lock = RunLock::acquire(folder)?;
-    // Another process may have made a run here since, and have ended.
-    refuse_a_run(folder, &named)?;
-    durable::sweep(folder)?;
-    let study = placed(study)?;
-    durable::write_atomic(&named, study.to_toml().as_bytes())?;
+    let (study, _lock) = begin(study, folder)?;
     Run { study: &study, folder, options, start }.go(prepared.as_ref(), observer)
 }
 
@@ -116,9 +119,25 @@ pub fn resume(
     let study = Study::load(&named, &[])?;
     let _lock = RunLock::acquire(folder)?;
     durable::sweep(folder)?;
+    if let Some(folds) = cross::folds(&study) {
+        let first = Classification::new(&cross::fold_of(&study, 1), &options.limits)?;
+        return Cross { study: &study, folder, options, folds, start }.go(first, observer);
+    }
     let prepared = task::prepare(&study, &options.limits)?;
     check_precision(prepared.as_ref(), &study)?;
     Run { study: &study, folder, options, start }.go(prepared.as_ref(), observer)
+}
+
+/// Makes the folder of a run and its study file, and locks it.
+fn begin(study: &Study, folder: &Path) -> Result<(Study, RunLock), Error> {
+    durable::create_dir(folder)?;
+    let lock = RunLock::acquire(folder)?;
+    // Another process may have made a run here since, and have ended.
+    refuse_a_run(folder, &folder.join(STUDY))?;
+    durable::sweep(folder)?;
+    let study = placed(study)?;
+    durable::write_atomic(&folder.join(STUDY), study.to_toml().as_bytes())?;
+    Ok((study, lock))
 }
 
 /// Refuses a folder that holds a run.
@@ -163,15 +182,21 @@ fn place(path: &mut PathBuf, base: &Path, field: &str) -> Result<(), Error> {
     Ok(())
 }
 
-struct Run<'a> {
-    study: &'a Study,
-    folder: &'a Path,
-    options: &'a Options<'a>,
-    start: Instant,
+/// One training, in a folder that is there.
+pub(crate) struct Run<'a> {
+    pub(crate) study: &'a Study,
+    pub(crate) folder: &'a Path,
+    pub(crate) options: &'a Options<'a>,
+    pub(crate) start: Instant,
 }
 
 impl Run<'_> {
-    fn go(&self, prepared: &dyn Trainable, observer: &mut Observer<'_>) -> Result<Outcome, Error> {
+    /// Trains from where the folder's checkpoint is, judges, and writes the files.
+    pub(crate) fn go(
+        &self,
+        prepared: &dyn Trainable,
+        observer: &mut Observer<'_>,
+    ) -> Result<Outcome, Error> {
         let study = self.study;
         let threads = task::threads(prepared, study, self.options.threads);
         let mut feed = prepared.feed(study)?;
@@ -201,6 +226,14 @@ impl Run<'_> {
             return Ok(self.stopped(&fit));
         }
         sink.sync()?;
+        let mut others = Vec::new();
+        for member in 2..=study.ensemble.members {
+            observer(&Event::Member { member, members: study.ensemble.members });
+            match self.member(prepared, member, threads, observer)? {
+                Ok(weights) => others.push(weights),
+                Err(stopped) => return Ok(Outcome::Stopped(stopped)),
+            }
+        }
         let history = report::history(&self.folder.join(METRICS))?;
         let epochs = [fit.progress.epoch, fit.progress.best.map_or(fit.progress.epoch, |b| b.0)];
         let epochs = match fit.best {
@@ -214,6 +247,7 @@ impl Run<'_> {
             options: self.options,
             history: &history,
             epochs,
+            others: &others,
         };
         let Some((evaluation, files)) = prepared.finish(&trained, &mut fit, observer)? else {
             return Ok(self.stopped(&fit));
@@ -232,6 +266,41 @@ impl Run<'_> {
         })))
     }
 
+    /// Trains another member of an ensemble, in a folder of its own; its weights, or where it
+    /// stopped.
+    fn member(
+        &self,
+        prepared: &dyn Trainable,
+        member: usize,
+        threads: usize,
+        observer: &mut Observer<'_>,
+    ) -> Result<Result<Vec<Tensor>, Stopped>, Error> {
+        let mut study = self.study.clone();
+        // Seeds of members lie far apart: those of the next study are others.
+        study.study.seed = study.study.seed.wrapping_add(member as u64 * MEMBER_SEEDS);
+        let folder = self.folder.join(format!("member-{member}"));
+        durable::create_dir(&folder)?;
+        let mut feed = prepared.feed(&study)?;
+        let mut judge = prepared.judge(&study)?;
+        let seed = study.study.seed;
+        let mut fit = Fit::new(prepared.program(), &study.train, seed, feed.as_ref(), threads)?;
+        let belongs = Belongs { study: study.digest(), data: prepared.fingerprint() };
+        let mut sink = RunSink::open(&folder, belongs, &mut fit)?;
+        let end = fit.run(feed.as_mut(), &mut judge, &mut sink, self.options.stop, observer)?;
+        if end == End::Stopped {
+            let stopped = Stopped {
+                folder: self.folder.to_owned(),
+                epoch: fit.progress.epoch,
+                step: fit.progress.step,
+                checkpoint: folder.join(CHECKPOINT),
+            };
+            return Ok(Err(stopped));
+        }
+        sink.sync()?;
+        fit.keep_best()?;
+        Ok(Ok(fit.parameters.tensors()))
+    }
+
     fn stopped(&self, fit: &Fit<'_>) -> Outcome {
         Outcome::Stopped(Stopped {
             folder: self.folder.to_owned(),
@@ -242,6 +311,8 @@ impl Run<'_> {
     }
 }
 
+/// How far apart the seeds of the members of an ensemble are.
+const MEMBER_SEEDS: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The study as it was run.
 pub(crate) const STUDY: &str = "study.toml";
 /// One line for each epoch.

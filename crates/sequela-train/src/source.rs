@@ -11,8 +11,8 @@ use sequela_data::plausible::check_units;
 use sequela_data::resample::{Grid, resample_all};
 use sequela_data::simulate::{HeartRateSimulation, SimulatedSteps, article};
 use sequela_data::split::{
-    self as subjects, Parts, SubjectLists, by_lists, by_subject, by_subject_within_classes,
-    by_time, check_leakage,
+    self as subjects, Folds, Parts, SubjectLists, by_lists, by_subject, by_subject_within_classes,
+    by_time, check_leakage, folds,
 };
 use sequela_data::{Cohort, datasets};
 use sequela_formats::csv::{LongColumns, SeriesColumns, TimeColumn, TimeFormat, ValueColumn};
@@ -241,11 +241,15 @@ pub(crate) fn split_within(
     cohort: &Cohort,
     classes: &BTreeMap<SubjectId, &str>,
 ) -> Result<Parts, Error> {
-    let split = match listed(study, cohort)? {
-        Some(split) => split,
-        None => {
-            by_subject_within_classes(cohort, classes, study.split.fractions, study.study.seed)?
+    let (fractions, seed) = (study.split.fractions, study.study.seed);
+    let split = match (study.split.folds, listed(study, cohort)?) {
+        (_, Some(split)) => split,
+        (Some(count), None) => {
+            let wanted = study.split.fold.unwrap_or(1).saturating_sub(1);
+            let folds = folds(cohort, classes, Folds { count, tune: fractions.tune }, seed)?;
+            folds.into_iter().nth(wanted).unwrap_or_default()
         }
+        (None, None) => by_subject_within_classes(cohort, classes, fractions, seed)?,
     };
     check_leakage(cohort, &split)?;
     Ok(split.parts(cohort))
@@ -254,7 +258,7 @@ pub(crate) fn split_within(
 /// The split by the study's lists of subjects, where it has any.
 fn listed(study: &Study, cohort: &Cohort) -> Result<Option<subjects::Split>, Error> {
     let Split { train, tune, test, .. } = &study.split;
-    if train.is_empty() && tune.is_empty() && test.is_empty() {
+    if !study.split.is_listed() {
         return Ok(None);
     }
     let lists = SubjectLists { train: train.clone(), tune: tune.clone(), test: test.clone() };

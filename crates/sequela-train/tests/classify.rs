@@ -41,7 +41,7 @@ fn a_trained_classifier_tells_what_it_was_judged_by() {
     );
     assert_eq!(judged.counts, [24, 12]);
     let names: Vec<&str> = judged.classifiers.iter().map(|c| c.name.as_str()).collect();
-    assert_eq!(names, ["GRU", "prevalence", "logistic regression"]);
+    assert_eq!(names, ["GRU", "prevalence", "logistic regression", "boosted trees"]);
     assert!(figure(judged, 0, Figure::Auroc).value > 0.85, "{}", judged.text());
     assert!((figure(judged, 1, Figure::Auroc).value - 0.5).abs() < 1e-12);
     // The weights of the classes are not in the probabilities.

@@ -121,7 +121,7 @@ fn each_fault_is_one_line_with_place_and_remedy() {
         (
             "kind = \"sequence\"\nhidden = 8",
             "kind = \"retain\"",
-            "forecasts and classes are trained with a sequence model",
+            "forecasts are trained with a sequence model",
         ),
         (
             "kind = \"csv\"",

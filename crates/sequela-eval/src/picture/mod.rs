@@ -42,7 +42,7 @@ pub use classifier::{ClassifierLine, ClassifierPicture};
 pub use lines::{Band, ForecastLine, ForecastLines};
 pub use loss::LossCurve;
 pub use panels::{Panel, Panels};
-pub use trials::{TrialCurve, TrialCurves};
 pub use square::{Marked, Square, SquareLine};
+pub use trials::{TrialCurve, TrialCurves};
 
 pub(crate) use svg::escape;

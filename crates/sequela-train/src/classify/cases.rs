@@ -40,6 +40,14 @@ impl Cases {
         Ok(cases)
     }
 
+    /// Adds those of another part.
+    pub(super) fn append(&mut self, other: &Self) {
+        self.series.extend(other.series.iter().cloned());
+        self.spans.extend(other.spans.iter().cloned());
+        self.class.extend(&other.class);
+        self.subject.extend(other.subject.iter().cloned());
+    }
+
     /// Number of series.
     pub(super) fn len(&self) -> usize {
         self.series.len()

@@ -13,7 +13,7 @@ use sequela_kernels::Context;
 use serde_json::{Value, json};
 
 use super::cases::Cases;
-use super::predict::probabilities;
+use super::predict::{network_probabilities, probabilities};
 use super::{ClassMetric, Classes};
 use crate::evaluation::estimate;
 use crate::judged::notes_list;
@@ -237,6 +237,9 @@ pub(super) fn truth(classes: &Classes, cases: &Cases) -> Result<Truth, Error> {
     Ok(truth)
 }
 
+/// What the frequencies of the classes are called among the classifiers.
+pub(super) const PREVALENCE: &str = "prevalence";
+
 /// Everyone who is judged beside each other: the model, the frequencies of the classes, and the
 /// logistic regression that the model file keeps.
 pub(super) fn candidates(
@@ -250,14 +253,25 @@ pub(super) fn candidates(
         let answers = Answers { probabilities, decisions };
         Candidate { name: name.to_owned(), answers, threshold }
     };
-    let network = probabilities(model, classes, cases, context)?;
-    let network = network.iter().map(|&p| f64::from(p)).collect();
+    let networks = network_probabilities(model, classes, cases, context)?;
+    let networks: Vec<f64> = networks.iter().map(|&p| f64::from(p)).collect();
     let name = network::name(&model.manifest().study);
-    let mut all = vec![candidate(&name, network, classes.threshold)];
-    all.push(candidate("prevalence", classes.frequencies.repeat(cases.len()), None));
+    let mut all = Vec::new();
+    if classes.share.is_some() {
+        let both = probabilities(model, classes, cases, context)?;
+        let both = both.iter().map(|&p| f64::from(p)).collect();
+        all.push(candidate(&format!("{name} + trees"), both, classes.threshold));
+        all.push(candidate(&name, networks, None));
+    } else {
+        all.push(candidate(&name, networks, classes.threshold));
+    }
+    all.push(candidate(PREVALENCE, classes.frequencies.repeat(cases.len()), None));
     if let Some(known) = &classes.logistic {
         let probabilities = known.probabilities(cases);
         all.push(candidate("logistic regression", probabilities, known.threshold));
+    }
+    if let Some(known) = &classes.trees {
+        all.push(candidate("boosted trees", known.probabilities(cases), known.threshold));
     }
     Ok(all)
 }

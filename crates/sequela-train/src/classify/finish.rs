@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sequela_eval::classify::{CalibrationGroup, Ranking, RocPoint, calibration};
+use sequela_eval::classify::{CalibrationGroup, Ranking, RocPoint, calibration, log_loss_classes};
 use sequela_eval::picture::{ClassifierLine, ClassifierPicture};
 
 use sequela_data::Cohort;
@@ -10,9 +10,9 @@ use sequela_data::Cohort;
 use super::cases::Cases;
 use super::dossier::{Dossier, Flow, NUMBERS, PREDICTIONS, REPORT};
 use super::evaluation::{Candidate, ClassEvaluation, candidates};
-use super::predict::probabilities;
+use super::predict::{blend, network_probabilities, probabilities};
 use super::prepare::Classification;
-use super::{Classes, LogisticRegression};
+use super::{BoostedTrees, Classes, LogisticRegression};
 use crate::fit::Fit;
 use crate::judged::Judged;
 use crate::model::{Manifest, Model, channels, provenance, without_folders};
@@ -40,13 +40,22 @@ pub(super) fn finish(
         metrics: Vec::new(),
         imported: None,
     };
-    let model = Model::new(manifest, &fit.parameters.tensors())?;
+    let model = Model::new(manifest, &fit.parameters.tensors())?.with_others(trained.others)?;
     let mut notes = notes(data);
     observer(&Event::Baseline { name: "prevalence, logistic regression" });
     let strengths = &study.evaluate.baselines.logistic;
     classes.logistic = LogisticRegression::fit(&data.train, &data.tune, classes.count(), strengths);
     if classes.logistic.is_none() && !strengths.is_empty() {
         notes.push("there are too many channels for a logistic regression beside it".into());
+    }
+    let leaves = &study.evaluate.baselines.trees;
+    if !leaves.is_empty() {
+        observer(&Event::Baseline { name: "boosted trees" });
+    }
+    classes.trees =
+        BoostedTrees::fit(&data.train, &data.tune, classes.count(), leaves, study.study.seed);
+    if study.ensemble.trees {
+        choose_share(&mut classes, &model, data, fit)?;
     }
     recalibrate(&mut classes, &model, data, fit)?;
     if classes.recalibration.is_none() && study.evaluate.recalibrate.is_some() {
@@ -82,6 +91,34 @@ pub(super) fn finish(
     all.splice(last..last, dossier.files()?);
     let files = report::write(trained.folder, all, observer)?;
     Ok((Judged::Classes(evaluation), files))
+}
+
+/// What the networks count for beside the trees: of eleven shares that with the lowest log loss on
+/// the tuning part; a half where there is none.
+fn choose_share(
+    classes: &mut Classes,
+    model: &Model,
+    data: &Classification,
+    fit: &mut Fit<'_>,
+) -> Result<(), Error> {
+    let Some(trees) = &classes.trees else { return Ok(()) };
+    let networks = network_probabilities(model, classes, &data.tune, &mut fit.context)?;
+    let networks: Vec<f64> = networks.iter().map(|&p| f64::from(p)).collect();
+    let trees = trees.probabilities(&data.tune);
+    let truth: Option<Vec<u32>> = data.tune.class.iter().copied().collect();
+    let mut best = (f64::INFINITY, 0.5);
+    for tenths in 0..=10_u8 {
+        let share = f64::from(tenths) / 10.0;
+        let both = blend(&networks, &trees, share, classes.count());
+        let truth = truth.as_deref().unwrap_or_default();
+        if let Ok(loss) = log_loss_classes(&both, classes.count(), truth, None)
+            && loss < best.0
+        {
+            best = (loss, share);
+        }
+    }
+    classes.share = Some(best.1);
+    Ok(())
 }
 
 /// Who was read, who was left out, and into which parts the others went.
@@ -149,6 +186,9 @@ fn choose_thresholds(
     let network = probabilities(model, classes, &data.tune, &mut fit.context)?;
     let network: Vec<f64> = network.iter().map(|&p| f64::from(p)).collect();
     classes.threshold = choose(&network)?;
+    if let Some(known) = &mut classes.trees {
+        known.threshold = choose(&known.probabilities(&data.tune))?;
+    }
     if let Some(known) = &mut classes.logistic {
         known.threshold = choose(&known.probabilities(&data.tune))?;
     }
@@ -194,7 +234,7 @@ struct Curves<'a> {
 }
 
 /// ROC and calibration: of every classifier for two classes, of every class of the model for more.
-fn picture(
+pub(super) fn picture(
     name: &str,
     classes: &Classes,
     cases: &Cases,

@@ -17,12 +17,14 @@
 //! **Source** Saerens, Latinne and Decaestecker, Neural Computation 14 (2002) 21; Elkan, IJCAI
 //! 2001, theorem 2.
 
+mod audit;
 mod cases;
 mod dossier;
 mod dossier_page;
 mod evaluation;
 mod feed;
 mod finish;
+mod folds;
 mod groups;
 mod labels;
 mod logistic;
@@ -33,6 +35,7 @@ mod prepare;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod trees;
 
 pub use dossier::{ClassReport, report_classes};
 pub use evaluation::{ClassEvaluation, Classifier};
@@ -41,6 +44,9 @@ pub use logistic::LogisticRegression;
 pub use numbers::{ClassMetric, Classes};
 pub use predict::{Classified, ClassifiedRow, classify};
 pub use predictions::{Comparison, Predictions};
+pub use trees::BoostedTrees;
 
 pub(crate) use evaluation::judge;
+pub use folds::FoldEvaluation;
+pub(crate) use folds::{Pool, files as pooled_files, folder as fold_folder};
 pub(crate) use prepare::Classification;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use sequela_eval::classify::Recalibration;
 
-use super::LogisticRegression;
+use super::{BoostedTrees, LogisticRegression};
 use crate::Error;
 use crate::study::{ClassWeights, nearest};
 use sequela_core::Location;
@@ -31,6 +31,13 @@ pub struct Classes {
     /// The baseline `logistic regression`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logistic: Option<LogisticRegression>,
+    /// The baseline `boosted trees`, and a part of an ensemble that has trees in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trees: Option<BoostedTrees>,
+    /// What the log probabilities of the networks count for beside those of the trees, 0 to 1, in an
+    /// ensemble that has trees in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
     /// How well model and baselines did on the test part.
     pub metrics: Vec<ClassMetric>,
 }
@@ -92,6 +99,8 @@ impl Classes {
             threshold: None,
             recalibration: None,
             logistic: None,
+            trees: None,
+            share: None,
             metrics: Vec::new(),
         })
     }
@@ -112,6 +121,8 @@ impl Classes {
             && positive(&self.frequencies)
             && self.threshold.is_none_or(|threshold| classes == 2 && threshold.is_finite())
             && self.recalibration.as_ref().is_none_or(|map| map.is_sound(classes))
+            && self.share.is_none_or(|share| (0.0..=1.0).contains(&share) && self.trees.is_some())
+            && self.trees.as_ref().is_none_or(|known| known.is_sound(channels, classes))
             && self.logistic.as_ref().is_none_or(|known| known.is_sound(channels, classes))
     }
 

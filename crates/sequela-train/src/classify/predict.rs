@@ -4,7 +4,7 @@ use sequela_core::Sequence;
 use sequela_data::envelope::Placing;
 use sequela_formats::csv::{Cell, to_csv};
 use sequela_kernels::Context;
-use sequela_nn::{Batch, Keep, Loss, Runner};
+use sequela_nn::{Batch, Keep, Loss, Parameters, Runner};
 use serde_json::json;
 
 use super::Classes;
@@ -160,8 +160,44 @@ pub fn classify(
     })
 }
 
-/// The probability of each class, `(N, K)`, in the population that was trained on.
+/// The probability of each class, `(N, K)`, in the population that was trained on: that of the
+/// networks, or of an ensemble with trees that of both.
 pub(super) fn probabilities(
+    model: &Model,
+    classes: &Classes,
+    cases: &Cases,
+    context: &mut Context,
+) -> Result<Vec<f32>, Error> {
+    let mut all = network_probabilities(model, classes, cases, context)?;
+    if let (Some(share), Some(trees)) = (classes.share, &classes.trees) {
+        let wide: Vec<f64> = all.iter().map(|&p| f64::from(p)).collect();
+        let both = blend(&wide, &trees.probabilities(cases), share, classes.count());
+        all = both.into_iter().map(narrow).collect();
+    }
+    recalibrate(classes, &mut all);
+    Ok(all)
+}
+
+/// The mean of log probabilities, of which the first count for `share`, as probabilities.
+pub(super) fn blend(one: &[f64], other: &[f64], share: f64, classes: usize) -> Vec<f64> {
+    let mut all = Vec::with_capacity(one.len());
+    for (one, other) in one.chunks_exact(classes).zip(other.chunks_exact(classes)) {
+        let log = |p: f64| libm::log(libm::fmax(p, LEAST));
+        let logs = one.iter().zip(other).map(|(&a, &b)| share * log(a) + (1.0 - share) * log(b));
+        let logs: Vec<f64> = logs.collect();
+        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = logs.iter().map(|log| libm::exp(log - most)).sum();
+        all.extend(logs.iter().map(|log| libm::exp(log - most) / sum));
+    }
+    all
+}
+
+/// No probability counts for less: one side must not rule alone.
+const LEAST: f64 = 1e-7;
+
+/// The probability of each class, `(N, K)`, that the networks of a model say: that of the mean of
+/// their logits, before they are blended and recalibrated.
+pub(super) fn network_probabilities(
     model: &Model,
     classes: &Classes,
     cases: &Cases,
@@ -178,13 +214,27 @@ pub(super) fn probabilities(
     let capacity = feed.capacity(program);
     let mut runner = Runner::new(program, &capacity, &Keep::Nothing)?;
     let mut batch = Batch::new(program, &capacity)?;
-    let (mut logits, mut row) = (Vec::new(), Vec::new());
+    let (mut logits, mut row, mut each) = (Vec::new(), Vec::new(), Vec::new());
+    let members: Vec<&Parameters> =
+        std::iter::once(model.parameters()).chain(model.others()).collect();
     let mut all = Vec::with_capacity(cases.len() * classes.count());
     for step in 0..feed.steps() {
         feed.fill(step, &mut batch)?;
-        runner.forward(context, model.parameters(), &batch)?;
-        for b in 0..feed.members(step).len() {
-            runner.read(output, &batch, b, &mut logits);
+        let series = feed.members(step).len();
+        let mut sums: Vec<f64> = Vec::new();
+        for parameters in &members {
+            runner.forward(context, parameters, &batch)?;
+            each.clear();
+            for b in 0..series {
+                runner.read(output, &batch, b, &mut logits);
+                each.extend(logits.iter().map(|&logit| f64::from(logit)));
+            }
+            sums.resize(each.len(), 0.0);
+            sums.iter_mut().zip(&each).for_each(|(sum, logit)| *sum += logit);
+        }
+        for sums in sums.chunks_exact((sums.len() / series.max(1)).max(1)) {
+            logits.clear();
+            logits.extend(sums.iter().map(|sum| narrow(sum / members.len() as f64)));
             unweigh(&mut logits, &classes.weights);
             row.clear();
             row.resize(logits.len(), 0.0);
@@ -195,7 +245,6 @@ pub(super) fn probabilities(
             all.extend_from_slice(&row);
         }
     }
-    recalibrate(classes, &mut all);
     Ok(all)
 }
 

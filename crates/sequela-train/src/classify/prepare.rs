@@ -11,7 +11,7 @@ use super::Classes;
 use super::cases::Cases;
 use super::feed::SeriesFeed;
 use super::groups::Grouping;
-use super::{finish, labels};
+use super::{audit, finish, labels};
 use crate::encode::Encoder;
 use crate::event::Part;
 use crate::feed::{Feed, Order, Ports};
@@ -43,7 +43,8 @@ pub(crate) struct Classification {
 impl Classification {
     /// Loads, splits and scales.
     pub(crate) fn new(study: &Study, limits: &Limits) -> Result<Self, Error> {
-        let labels::Labelled { cohort, parts, names, notes, read } = labels::load(study, limits)?;
+        let labels::Labelled { cohort, parts, names, mut notes, read } =
+            labels::load(study, limits)?;
         if names.len() != 2 && matches!(study.train.loss, Loss::BinaryCrossEntropy { .. }) {
             return Err(Error::Study {
                 location: Location::file("study").field("train.loss.kind").into(),
@@ -72,6 +73,7 @@ impl Classification {
         // Forecasts alone have a channel that they are about.
         let encoder = Encoder::fit(study, &parts.train, 0)?;
         let train = Cases::of(&parts.train, &encoder)?;
+        notes.push(audit::audit(study, &parts, &encoder, &train, &names)?);
         let tune = Cases::of(&parts.tune, &encoder)?;
         let judged_on_training = parts.test.is_empty();
         let test = if judged_on_training { &parts.train } else { &parts.test };

@@ -6,6 +6,10 @@ use crate::series::Series;
 /// Summaries of one channel: mean, last, lowest, highest, share observed.
 pub(super) const EACH: usize = 5;
 
+/// What each of them is called.
+pub(super) const NAMES: [&str; EACH] =
+    ["mean", "last value", "lowest value", "highest value", "share observed"];
+
 /// The summaries of every series, `(N, 5 F)` row by row: for each channel the mean, the last, the
 /// lowest and the highest of its observed values, and the share of steps at which it was observed.
 ///

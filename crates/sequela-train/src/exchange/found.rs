@@ -12,8 +12,8 @@ use crate::encode::{Encoder, narrow};
 use crate::model::{ChannelSpec, Imported, Manifest, Model, PartSizes, Provenance};
 use crate::network::HEAD;
 use crate::study::{
-    About, Baselines, CsvData, Data, EvaluateSection, Scaling, Split, Study, TargetKind, Task,
-    Train, ValueSpec, Window,
+    About, Audit, Baselines, CsvData, Data, Ensemble, EvaluateSection, Scaling, Split, Study,
+    TargetKind, Task, Train, ValueSpec, Window,
 };
 
 /// A network and its weights, as PyTorch lays them out.
@@ -177,6 +177,8 @@ impl Found {
             inputs: schema.inputs,
             missing: schema.missing,
             indicators: schema.indicators.clone(),
+            summaries: Vec::new(),
+            clip: None,
             longest_gap_hours: None,
             most_missing: 1.0,
             envelope: None,
@@ -312,8 +314,12 @@ fn study(found: &Found, schema: &Schema, imported: &Imported) -> Study {
             missing: schema.missing,
             most_missing: 1.0,
             indicators: schema.indicators.clone(),
+            summaries: Vec::new(),
+            clip: None,
         },
         split: Split::default(),
+        audit: Audit::default(),
+        ensemble: Ensemble::default(),
         scale: Scaling::default(),
         model: Architecture::Sequence(found.settings.clone()),
         train: Train::default(),

@@ -1,7 +1,7 @@
 //! What types cannot say about a study: ranges, and fields that have to agree.
 
 use sequela_core::Location;
-use sequela_nn::{Architecture, Clip, Loss, Pooling};
+use sequela_nn::{Architecture, Clip, Loss, Pooling, Retain};
 
 use super::{Data, InputKind, Schedule, Study, TargetKind, Task};
 use crate::Error;
@@ -16,6 +16,7 @@ pub(super) fn check(study: &Study, place: Place<'_>) -> Result<(), Error> {
         return Err(check.refuse("study.name", "the name is empty", "give it a word or two"));
     }
     check.data(study)?;
+    check.folds(study)?;
     check.task(study)?;
     if study.study.task == Task::Forecast {
         check.window(study)?;
@@ -300,12 +301,22 @@ impl Check<'_> {
     }
 
     fn model(&self, study: &Study) -> Result<(), Error> {
-        let Architecture::Sequence(model) = &study.model else {
-            return Err(Error::Unsupported {
-                location: self.at("model.kind").into(),
-                what: "forecasts and classes are trained with a sequence model".into(),
-                hint: "write kind = \"sequence\"".into(),
-            });
+        let model = match &study.model {
+            Architecture::Sequence(model) => model,
+            Architecture::Retain(model) if study.study.task == Task::Classify => {
+                let Retain { embedding, alpha_hidden, beta_hidden, .. } = model;
+                self.count("model.embedding", *embedding as u64, WIDTH)?;
+                self.count("model.alpha_hidden", *alpha_hidden as u64, WIDTH)?;
+                return self.count("model.beta_hidden", *beta_hidden as u64, WIDTH);
+            }
+            _ => {
+                return Err(Error::Unsupported {
+                    location: self.at("model.kind").into(),
+                    what: "forecasts are trained with a sequence model, classes with that or with RETAIN"
+                        .into(),
+                    hint: "write kind = \"sequence\", or kind = \"retain\" for classes".into(),
+                });
+            }
         };
         self.count("model.layers", model.layers as u64, 64)?;
         if model.hidden == 0 {

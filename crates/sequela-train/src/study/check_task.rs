@@ -24,6 +24,38 @@ impl Check<'_> {
         }
     }
 
+    /// Refuses folds that cannot be made.
+    pub(super) fn folds(&self, study: &Study) -> Result<(), Error> {
+        let split = &study.split;
+        let Some(folds) = split.folds else {
+            return match split.fold {
+                None => Ok(()),
+                Some(_) => Err(self.refuse(
+                    "split.fold",
+                    "there are no folds",
+                    "write folds = 5 beside it, or leave it out",
+                )),
+            };
+        };
+        if !(2..=MOST_FOLDS).contains(&folds) {
+            let what = format!("it is not between 2 and {MOST_FOLDS}");
+            return Err(self.refuse("split.folds", &what, "write folds = 5 or folds = 10"));
+        }
+        if split.fold.is_some_and(|fold| fold == 0 || fold > folds) {
+            let hint = format!("write a number from 1 to {folds}, or leave it out for all folds");
+            return Err(self.refuse("split.fold", "there is no such fold", &hint));
+        }
+        if split.is_listed() || split.fractions.test > 0.0 {
+            let field = if split.is_listed() { "split" } else { "split.fractions.test" };
+            return Err(self.refuse(
+                field,
+                "the folds say already who is tested",
+                "leave it out, or leave out split.folds",
+            ));
+        }
+        Ok(())
+    }
+
     fn forecast(&self, study: &Study) -> Result<(), Error> {
         let only = "it is for classes, and this study forecasts";
         let hint = "leave it out, or write task = \"classify\" in [study]";
@@ -34,6 +66,10 @@ impl Check<'_> {
             hint,
             &[
                 ("data.label", label),
+                ("split.folds", study.split.folds.is_some()),
+                ("window.summaries", !study.window.summaries.is_empty()),
+                ("window.clip", study.window.clip.is_some()),
+                ("audit.allow", !study.audit.allow.is_empty()),
                 ("train.class_weights", !study.train.class_weights.is_none()),
                 ("evaluate.recalibrate", study.evaluate.recalibrate.is_some()),
                 ("evaluate.subgroups", !study.evaluate.subgroups.is_empty()),
@@ -42,6 +78,8 @@ impl Check<'_> {
                     "evaluate.baselines.logistic",
                     baselines.logistic != Baselines::default().logistic,
                 ),
+                ("evaluate.baselines.trees", baselines.trees != Baselines::default().trees),
+                ("ensemble", !study.ensemble.is_one()),
             ],
         )
     }
@@ -90,6 +128,13 @@ impl Check<'_> {
             ],
         )?;
         self.at_most("window.length", window.length as u64, super::check::STEPS)?;
+        if window.clip.is_some_and(|clip| !(clip > 0.0 && clip.is_finite())) {
+            return Err(self.refuse(
+                "window.clip",
+                "it is not a positive number",
+                "give how many spreads from the centre are believed, as clip = 4.0",
+            ));
+        }
         self.class_weights(&study.train.class_weights, &label)?;
         self.classes_loss(study, &label)?;
         self.decisions(study, &label)
@@ -212,6 +257,23 @@ impl Check<'_> {
                 "write threshold = { fixed = 0.5 }, or \"youden\" or \"f1\"",
             ));
         }
+        let (ensemble, leaves) = (&study.ensemble, &study.evaluate.baselines.trees);
+        if !(1..=MOST_MEMBERS).contains(&ensemble.members) {
+            let what = format!("it is not between 1 and {MOST_MEMBERS}");
+            return Err(self.refuse("ensemble.members", &what, "write members = 5"));
+        }
+        if !leaves.iter().all(|leaves| (2..=MOST_LEAVES).contains(leaves)) {
+            let what = format!("a number of leaves is not between 2 and {MOST_LEAVES}");
+            let hint = "give for example trees = [8, 16], or [] to leave it out";
+            return Err(self.refuse("evaluate.baselines.trees", &what, hint));
+        }
+        if ensemble.trees && leaves.is_empty() {
+            return Err(self.refuse(
+                "ensemble.trees",
+                "there are no trees among the baselines",
+                "write baselines = { trees = [8, 16] } in [evaluate]",
+            ));
+        }
         let strengths = &study.evaluate.baselines.logistic;
         if !strengths.iter().all(|strength| *strength > 0.0 && strength.is_finite()) {
             return Err(self.refuse(
@@ -223,3 +285,10 @@ impl Check<'_> {
         Ok(())
     }
 }
+
+/// Networks of an ensemble at most.
+const MOST_MEMBERS: usize = 50;
+/// Leaves of a tree at most.
+const MOST_LEAVES: usize = 1024;
+/// Folds at most.
+const MOST_FOLDS: usize = 100;

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use sequela_data::heart_rate::BeatOptions;
 use sequela_data::load::{Stays, Subjects};
 use sequela_data::scaling::ScalingMethod;
-use sequela_data::split::Fractions;
 use sequela_formats::csv::TimeFormat;
 use serde::{Deserialize, Serialize};
 
@@ -313,50 +312,6 @@ pub struct SimulatedData {
 #[serde(deny_unknown_fields)]
 pub struct ArticleData {}
 
-/// Who is trained on, tuned on and judged on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Split {
-    /// What is divided.
-    #[serde(default)]
-    pub by: SplitBy,
-    /// Shares for tuning and test, where no names are given.
-    #[serde(default = "fractions")]
-    pub fractions: Fractions,
-    /// Subjects to train on.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub train: Vec<String>,
-    /// Subjects to tune on.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tune: Vec<String>,
-    /// Subjects to be judged on.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub test: Vec<String>,
-}
-
-impl Default for Split {
-    fn default() -> Self {
-        Self {
-            by: SplitBy::default(),
-            fractions: fractions(),
-            train: Vec::new(),
-            tune: Vec::new(),
-            test: Vec::new(),
-        }
-    }
-}
-
-/// What is divided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SplitBy {
-    /// People: nobody is in two parts.
-    #[default]
-    Subject,
-    /// Each record's time: says nothing about other people.
-    Time,
-}
-
 /// How values are brought to a common size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -410,8 +365,4 @@ fn hours() -> f64 {
 
 fn stay_hours() -> f64 {
     Stays::default().hours
-}
-
-fn fractions() -> Fractions {
-    Fractions { tune: 0.2, test: 0.2 }
 }

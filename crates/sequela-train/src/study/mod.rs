@@ -42,9 +42,18 @@
 //! length = 24                         # the last 24 steps; left out or 0: the whole series
 //! missing = "carry"                   # or "centre"
 //! indicators = ["observed", "gap"]    # told beside the values
+//! # summaries = ["mean", "lowest", "highest"]   # of the values so far, told at each step
+//! # clip = 4.0                        # scaled values are no further from 0
 //!
 //! [split]                             # by subject, each class in about the same shares
 //! fractions = { tune = 0.2, test = 0.2 }
+//! # Or cross-validation: each subject is judged once, in one of five folds; `tune` is then the
+//! # share of the others of a fold.
+//! # folds = 5
+//! # fractions = { tune = 0.2 }
+//!
+//! # [audit]                           # what the leakage audit lets pass, if anything
+//! # allow = ["lactate"]
 //!
 //! [model]
 //! kind = "sequence"
@@ -58,7 +67,12 @@
 //! threshold = "youden"                # or "f1", "event1", { fixed = 0.3 }; chosen on the tuning part
 //! recalibrate = "platt"               # or "isotonic", "temperature"; left out: not at all
 //! subgroups = ["male", "age:45,65"]   # figures of parts of the people, by channel, in bands
-//! baselines = { logistic = [0.01, 0.1, 1.0] }   # strengths tried on the tuning part; [] for none
+//! # Strengths and leaves tried on the tuning part; [] for none.
+//! baselines = { logistic = [0.01, 0.1, 1.0], trees = [8, 16] }
+//!
+//! # [ensemble]                        # several networks and the trees that answer together
+//! # members = 5
+//! # trees = true
 //! ```
 //!
 //! Either may say what `sequela search` tries beside its own settings:
@@ -87,6 +101,7 @@ pub(crate) mod fault;
 mod memory;
 pub(crate) mod nearest;
 mod search;
+mod split;
 mod training;
 mod window;
 
@@ -101,15 +116,16 @@ use sha2::{Digest, Sha256};
 pub use classes::{ClassWeights, LabelSpec};
 pub use data::{
     ArticleData, Content, CsvData, Data, LongSpec, NpyData, Physionet2012Data, Physionet2019Data,
-    Scaling, SimulatedData, Split, SplitBy, TimeSpec, TimeWord, ValueSpec, WfdbData,
+    Scaling, SimulatedData, TimeSpec, TimeWord, ValueSpec, WfdbData,
 };
 pub use document::Override;
 pub use memory::Memory;
 pub use search::{Dimension, Number, Range, RangeScale, Search, SearchMethod};
+pub use split::{Audit, Split, SplitBy};
 pub use training::{
-    Baselines, Checkpoint, EvaluateSection, FeedForward, KeepWeights, Schedule, Train,
+    Baselines, Checkpoint, Ensemble, EvaluateSection, FeedForward, KeepWeights, Schedule, Train,
 };
-pub use window::{Indicator, InputKind, Missing, TargetKind, Window};
+pub use window::{Indicator, InputKind, Missing, Summary, TargetKind, Window};
 
 use crate::Error;
 use document::Document;
@@ -142,11 +158,17 @@ pub struct Study {
     /// Who is trained on, tuned on and judged on.
     #[serde(default)]
     pub split: Split,
+    /// What the leakage audit lets pass.
+    #[serde(default, skip_serializing_if = "Audit::is_usual")]
+    pub audit: Audit,
     /// How values are brought to a common size.
     #[serde(default)]
     pub scale: Scaling,
     /// The network.
     pub model: Architecture,
+    /// How many of it answer together.
+    #[serde(default, skip_serializing_if = "Ensemble::is_one")]
+    pub ensemble: Ensemble,
     /// How it is trained.
     #[serde(default)]
     pub train: Train,
@@ -245,6 +267,10 @@ impl Study {
                 self.train.loss = Loss::CrossEntropy { class_weights: Vec::new() };
             }
             _ => {}
+        }
+        // A fold tests its share of the subjects: there is no other share to be said.
+        if self.split.folds.is_some() && !document.has(&["split", "fractions", "test"]) {
+            self.split.fractions.test = 0.0;
         }
         Ok(())
     }

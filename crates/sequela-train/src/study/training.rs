@@ -222,6 +222,17 @@ pub struct Baselines {
     /// the tuning part is taken; without strengths there is no such baseline.
     #[serde(skip_serializing_if = "are_usual")]
     pub logistic: Vec<f64>,
+    /// For classes: gradient-boosted trees on summaries of each channel, of at most so many leaves;
+    /// of these numbers the one with the lowest log loss on the tuning part is taken. Without
+    /// numbers there is no such baseline.
+    #[serde(skip_serializing_if = "are_usual_leaves")]
+    pub trees: Vec<usize>,
+}
+
+const LEAVES: [usize; 2] = [8, 16];
+
+fn are_usual_leaves(leaves: &[usize]) -> bool {
+    leaves == LEAVES
 }
 
 const STRENGTHS: [f64; 5] = [1e-3, 1e-2, 1e-1, 1.0, 10.0];
@@ -237,6 +248,7 @@ impl Default for Baselines {
             autoregression: 30,
             feed_forward: Some(FeedForward::default()),
             logistic: STRENGTHS.to_vec(),
+            trees: LEAVES.to_vec(),
         }
     }
 }
@@ -254,5 +266,29 @@ pub struct FeedForward {
 impl Default for FeedForward {
     fn default() -> Self {
         Self { hidden: vec![64], epochs: 0 }
+    }
+}
+
+/// Several networks that answer together, for classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ensemble {
+    /// Networks, alike but for their seeds: their logits are averaged.
+    pub members: usize,
+    /// Whether the boosted trees of the baselines answer with them. What each side counts for is
+    /// the share with the lowest log loss on the tuning part.
+    pub trees: bool,
+}
+
+impl Default for Ensemble {
+    fn default() -> Self {
+        Self { members: 1, trees: false }
+    }
+}
+
+impl Ensemble {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+    pub(crate) fn is_one(&self) -> bool {
+        *self == Self::default()
     }
 }

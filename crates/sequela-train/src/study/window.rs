@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 /// What the model sees and what it is asked.
 ///
 /// A forecast needs `length` and `horizons`. For a class everything has a default: the whole
-/// series is read, and of the other fields only `missing` and `indicators` are heard.
+/// series is read, and of the other fields only `missing`, `indicators`, `summaries` and `clip` are
+/// heard.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Window {
@@ -30,6 +31,14 @@ pub struct Window {
     pub most_missing: f64,
     /// What the network is told beside the values.
     pub indicators: Vec<Indicator>,
+    /// What the network is told, at each step, of all values of a channel up to this step; for
+    /// classes only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub summaries: Vec<Summary>,
+    /// Scaled values further from their centre than this are taken for this far: one slip of a
+    /// pen must not drown the rest. For classes only; without it they stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
 }
 
 impl Default for Window {
@@ -44,6 +53,8 @@ impl Default for Window {
             missing: Missing::default(),
             most_missing: 0.5,
             indicators: Vec::new(),
+            summaries: Vec::new(),
+            clip: None,
         }
     }
 }
@@ -92,4 +103,21 @@ pub enum Indicator {
     Observed,
     /// Steps since each channel was last observed, as `ln(1 + steps)`.
     Gap,
+}
+
+/// What the network can be told of the values of a channel so far, as a running number: a step sees
+/// nothing after it. 0, the centre, before the first value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Summary {
+    /// Their mean.
+    Mean,
+    /// The lowest.
+    Lowest,
+    /// The highest.
+    Highest,
+    /// The first.
+    First,
+    /// At what share of the steps so far the channel was observed.
+    Share,
 }

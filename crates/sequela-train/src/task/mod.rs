@@ -5,7 +5,7 @@ mod forecast;
 use std::path::{Path, PathBuf};
 
 use sequela_core::Limits;
-use sequela_nn::Program;
+use sequela_nn::{Program, Tensor};
 
 use crate::classify::Classification;
 use crate::event::Part;
@@ -52,6 +52,8 @@ pub(crate) struct Trained<'a> {
     pub(crate) history: &'a [EpochMetrics],
     /// Epochs made, and the one whose weights are kept.
     pub(crate) epochs: [u64; 2],
+    /// Weights of the other members of an ensemble.
+    pub(crate) others: &'a [Vec<Tensor>],
 }
 
 /// Loads, splits and scales what a study asks for.

@@ -11,16 +11,18 @@ use super::classes;
 pub(crate) fn judged(judged: &Judged) -> String {
     match judged {
         Judged::Classes(evaluation) => classes::text(evaluation),
-        _ => judged.forecasts().map_or_else(String::new, text),
+        _ => judged.forecasts().map_or_else(|| judged.text(), text),
     }
 }
 
 /// What there is to say where the model is not better than the baselines.
 pub(crate) fn finding(judged: &Judged) -> Option<&'static str> {
-    match judged {
-        Judged::Classes(evaluation) if evaluation.is_best() => None,
-        Judged::Classes(_) => Some("a baseline's AUROC is not lower than the model's"),
-        _ if judged.forecasts().is_some_and(is_best_somewhere) => None,
+    if let Some(evaluation) = judged.classes() {
+        let worse = "a baseline's AUROC is not lower than the model's";
+        return if evaluation.is_best() { None } else { Some(worse) };
+    }
+    match judged.forecasts() {
+        Some(evaluation) if is_best_somewhere(evaluation) => None,
         _ => Some("at no horizon is the model better than the best baseline"),
     }
 }

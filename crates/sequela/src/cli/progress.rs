@@ -59,7 +59,10 @@ impl<'a> Progress<'a> {
                 }
             }
             // The steps are over: what follows has no bar.
-            Event::Baseline { .. } | Event::Evaluating { .. } => {
+            Event::Baseline { .. }
+            | Event::Evaluating { .. }
+            | Event::Fold { .. }
+            | Event::Member { .. } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }
@@ -121,6 +124,8 @@ fn sentence(event: &Event<'_>) -> Option<String> {
                 if *threads == 1 { "" } else { "s" }
             )
         }
+        Event::Member { member, members } => format!("member {member} of {members}"),
+        Event::Fold { fold, folds } => format!("\nfold {fold} of {folds}"),
         Event::Resumed { epoch, step } => format!("resumed at epoch {epoch}, step {step}"),
         Event::Epoch { epoch, epochs, train_loss, tune_loss, rate, seconds_left, best, .. } => {
             let tune = tune_loss.map_or_else(String::new, |loss| format!("  tuning {loss:.5}"));
@@ -150,6 +155,10 @@ fn machine(event: &Event<'_>) -> Option<Value> {
                 "test": part(test), "parameters": parameters, "bytes": bytes, "threads": threads,
                 "steps_per_epoch": steps })
         }
+        Event::Member { member, members } => {
+            json!({ "event": "member", "member": member, "members": members })
+        }
+        Event::Fold { fold, folds } => json!({ "event": "fold", "fold": fold, "folds": folds }),
         Event::Resumed { epoch, step } => {
             json!({ "event": "resumed", "epoch": epoch, "step": step })
         }

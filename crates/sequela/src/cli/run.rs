@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sequela_train::{Options, Outcome as Trained, Report, Stopped, Study, resume, train};
+use sequela_train::{Judged, Options, Outcome as Trained, Report, Stopped, Study, resume, train};
 use serde_json::{Value, json};
 
 use super::console::Console;
@@ -66,6 +66,9 @@ pub(crate) fn tell_report(report: &Report, console: Console) -> Result<Outcome, 
         console.say(&format!("finding: {finding}"));
     }
     let best = match report.tune_loss {
+        Some(loss) if matches!(report.evaluation, Judged::Folds(_)) => {
+            format!(" over all folds; mean tuning loss {loss:.5}")
+        }
         Some(loss) => format!("; weights of epoch {}, tuning loss {loss:.5}", report.best_epoch),
         None => format!("; last loss {:.5}", report.train_loss),
     };

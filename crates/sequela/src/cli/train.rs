@@ -17,6 +17,8 @@ use super::run::{Job, fresh_folder, program, run, tell_report};
 The folder holds: model.safetensors (what predict and evaluate take), evaluation.md and .json (errors
 beside the baselines), forecast.svg, loss.svg and errors.svg (of a classifier classes.svg and
 loss.svg), metrics.jsonl (one line an epoch), study.toml (what was run) and README.md (what is what).
+Of a cross-validation (split.folds) it holds a folder like that for each fold, and what all are worth
+together.
 
 Ctrl-C once writes a checkpoint and ends with exit code 130; --resume goes on from there with the same
 numbers as if nothing had happened. A second Ctrl-C ends at once, at the last checkpoint.

@@ -1,0 +1,249 @@
+//! The other baseline that a recurrent network has to beat: gradient-boosted trees on summaries.
+//!
+//! Second-order boosting of regression trees on the log loss, each tree grown from the leaf that
+//! gains most, splits found on histograms of at most 64 quantiles, missing values on the side that
+//! gains more. One thread, sums in one order, randomness by the counter-based generator: the same
+//! trees on every machine.
+//!
+//! **Source** Friedman, Annals of Statistics 29 (2001) 1189; Chen and Guestrin, KDD 2016 (gain,
+//! missing values); Ke et al., 2017, `LightGBM` (growing by leaves). `docs/adr/0014` says why not a crate.
+
+mod bins;
+mod features;
+mod grow;
+mod tree;
+
+use sequela_core::Random;
+use sequela_eval::classify::log_loss_classes;
+use serde::{Deserialize, Serialize};
+
+use super::cases::Cases;
+use bins::Bins;
+use features::{WIDTH, features};
+use grow::{Grower, Slopes};
+use tree::Tree;
+
+/// Gradient-boosted trees on twelve summaries of each channel: with more than two classes those of
+/// each class against the rest, whose probabilities are made to add up to 1.
+///
+/// How many trees and of how many leaves is chosen on the tuning part. Class weights play no part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoostedTrees {
+    /// Leaves of a tree at most: the number that did best on the tuning part.
+    pub leaves: usize,
+    /// Of the second of two classes, or of each class.
+    forests: Vec<Forest>,
+    /// The probability of the second of two classes from which on it is chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+}
+
+/// Log odds as a sum of trees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Forest {
+    /// Log odds before any tree.
+    start: f64,
+    trees: Vec<Tree>,
+}
+
+impl BoostedTrees {
+    /// Grows trees of each number of leaves and keeps those with the lowest log loss on the tuning
+    /// part; none where there are no numbers of leaves or too many channels.
+    pub(in crate::classify) fn fit(
+        train: &Cases,
+        tune: &Cases,
+        classes: usize,
+        leaves: &[usize],
+        seed: u64,
+    ) -> Option<Self> {
+        let rows = features(train);
+        let width = rows.len() / train.len().max(1);
+        if width == 0 || width > MOST || leaves.is_empty() {
+            return None;
+        }
+        let bins = Bins::new(&rows, width);
+        let held = features(tune);
+        let judged: Vec<usize> = if classes == 2 { vec![1] } else { (0..classes).collect() };
+        let mut best: Option<(f64, Self)> = None;
+        for &leaves in leaves {
+            let grow = |&class: &usize| {
+                let held = (held.as_slice(), tune.is(class));
+                boost(&bins, &train.is(class), &held, (leaves, seed))
+            };
+            let model =
+                Self { leaves, forests: judged.iter().map(grow).collect(), threshold: None };
+            let loss = model.loss(tune, classes).unwrap_or(0.0);
+            if best.as_ref().is_none_or(|(lowest, _)| loss < *lowest) {
+                best = Some((loss, model));
+            }
+        }
+        best.map(|(_, model)| model)
+    }
+
+    fn loss(&self, tune: &Cases, classes: usize) -> Option<f64> {
+        let truth: Vec<u32> = tune.class.iter().copied().collect::<Option<_>>()?;
+        log_loss_classes(&self.probabilities(tune), classes, &truth, None).ok()
+    }
+
+    /// The probability of each class, `(N, K)`.
+    pub(in crate::classify) fn probabilities(&self, cases: &Cases) -> Vec<f64> {
+        let rows = features(cases);
+        let width = rows.len() / cases.len().max(1);
+        let mut all = Vec::with_capacity(cases.len() * self.forests.len().max(2));
+        for row in rows.chunks_exact(width.max(1)) {
+            let each: Vec<f64> =
+                self.forests.iter().map(|forest| sigmoid(forest.log_odds(row))).collect();
+            if let [case] = each[..] {
+                all.extend([1.0 - case, case]);
+            } else {
+                let sum: f64 = each.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+                all.extend(each.iter().map(|p| p / sum));
+            }
+        }
+        all
+    }
+
+    /// How many trees there are.
+    pub fn trees(&self) -> usize {
+        self.forests.iter().map(|forest| forest.trees.len()).sum()
+    }
+
+    /// Whether the trees of a file fit so many channels and classes.
+    pub(in crate::classify) fn is_sound(&self, channels: usize, classes: usize) -> bool {
+        let wanted = if classes == 2 { 1 } else { classes };
+        self.forests.len() == wanted
+            && self.forests.iter().all(|forest| {
+                forest.start.is_finite()
+                    && forest.trees.iter().all(|tree| tree.is_sound(channels * WIDTH + 1))
+            })
+    }
+}
+
+impl Forest {
+    fn log_odds(&self, row: &[f32]) -> f64 {
+        self.trees.iter().fold(self.start, |sum, tree| sum + f64::from(tree.value(row)))
+    }
+}
+
+/// Trees for one class against the rest, as many as the tuning part bears.
+fn boost(
+    bins: &Bins,
+    is_case: &[bool],
+    (held, held_case): &(&[f32], Vec<bool>),
+    (leaves, seed): (usize, u64),
+) -> Forest {
+    let count = is_case.len();
+    let cases = is_case.iter().filter(|case| **case).count() as f64;
+    let share = ((cases + 0.5) / (count as f64 + 1.0)).clamp(1e-6, 1.0 - 1e-6);
+    let start = libm::log(share / (1.0 - share));
+    let mut odds = vec![start; count];
+    let mut held_odds = vec![start; held_case.len()];
+    let mut slopes = vec![Slopes::default(); count];
+    let mut grower = Grower::new(bins, leaves);
+    let mut forest = Forest { start, trees: Vec::new() };
+    let mut best = (log_loss(&held_odds, held_case), 0);
+    // Without a tuning part there is nothing to stop by: few trees are safe.
+    let most = if held_case.is_empty() { UNTUNED } else { TREES };
+    while forest.trees.len() < most && forest.trees.len() < best.1 + PATIENCE {
+        for ((slope, &odds), &case) in slopes.iter_mut().zip(&odds).zip(is_case) {
+            let p = sigmoid(odds);
+            *slope = Slopes { first: p - f64::from(u8::from(case)), second: p * (1.0 - p) };
+        }
+        let number = forest.trees.len() as u64;
+        let random = Random::new(seed, STREAM.wrapping_add(number));
+        let Some(tree) = grower.grow(&slopes, random) else { break };
+        for (row, odds) in odds.iter_mut().enumerate() {
+            *odds += f64::from(tree.value_of(bins, row));
+        }
+        if !held_case.is_empty() {
+            for (odds, row) in held_odds.iter_mut().zip(held.chunks_exact(bins.width)) {
+                *odds += f64::from(tree.value(row));
+            }
+            let loss = log_loss(&held_odds, held_case);
+            if loss < best.0 {
+                best = (loss, forest.trees.len() + 1);
+            }
+        }
+        forest.trees.push(tree);
+    }
+    if !held_case.is_empty() {
+        forest.trees.truncate(best.1);
+    }
+    forest
+}
+
+fn log_loss(odds: &[f64], is_case: &[bool]) -> f64 {
+    let each = odds.iter().zip(is_case).map(|(&odds, &case)| {
+        let against = if case { -odds } else { odds };
+        // ln(1 + e^x) without overflow.
+        libm::fmax(against, 0.0) + libm::log1p(libm::exp(-against.abs()))
+    });
+    each.sum::<f64>() / (is_case.len() as f64).max(1.0)
+}
+
+fn sigmoid(odds: f64) -> f64 {
+    1.0 / (1.0 + libm::exp(-odds))
+}
+
+/// Trees at most.
+const TREES: usize = 1500;
+/// Trees where there is no tuning part.
+const UNTUNED: usize = 100;
+/// Trees without a better tuning loss after which no more are grown.
+const PATIENCE: usize = 60;
+/// Summaries at most.
+const MOST: usize = 20_000;
+/// The random stream of the first tree.
+const STREAM: u64 = 0x7472_0001 << 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of three numbers; the class hangs on an exclusive or of two, which no line tells, and
+    /// on whether the third is missing.
+    fn table(count: u64) -> (Vec<f32>, Vec<bool>) {
+        let random = Random::new(5, 9);
+        let (mut rows, mut is_case) = (Vec::new(), Vec::new());
+        for row in 0..count {
+            let [a, b] = [0, 1].map(|k| random.normal(row * 8 + k));
+            let missing = random.below(row * 8 + 2, 4) == 0;
+            #[allow(clippy::cast_possible_truncation, reason = "features are f32")]
+            rows.extend([a as f32, b as f32, if missing { f32::NAN } else { 1.0 }]);
+            is_case.push(((a > 0.0) != (b > 0.2)) || missing);
+        }
+        (rows, is_case)
+    }
+
+    #[test]
+    fn trees_learn_what_no_line_can() {
+        let (rows, is_case) = table(1500);
+        let (held, held_case) = table(3000);
+        let held = (&held[4500..], held_case[1500..].to_vec());
+        let bins = Bins::new(&rows, 3);
+        let forest = boost(&bins, &is_case, &held, (8, 1));
+        let right = held.0.chunks_exact(3).zip(&held.1);
+        let right = right.filter(|(row, case)| (forest.log_odds(row) > 0.0) == **case).count();
+        assert!(right as f64 > 0.97 * held.1.len() as f64, "{right} of {}", held.1.len());
+        // The binned rows take the same way down as the numbers.
+        for tree in &forest.trees {
+            for (row, numbers) in rows.chunks_exact(3).enumerate() {
+                assert_eq!(tree.value_of(&bins, row).to_bits(), tree.value(numbers).to_bits());
+            }
+        }
+        assert_eq!(forest, boost(&bins, &is_case, &held, (8, 1)));
+        let text = serde_json::to_string(&forest).unwrap();
+        assert_eq!(serde_json::from_str::<Forest>(&text).unwrap(), forest);
+    }
+
+    #[test]
+    fn nothing_to_learn_is_the_prevalence() {
+        let bins = Bins::new(&[1.0; 100], 1);
+        let is_case: Vec<bool> = (0..100).map(|row| row % 4 == 0).collect();
+        let forest = boost(&bins, &is_case, &(&[], Vec::new()), (8, 1));
+        assert!(forest.trees.is_empty());
+        assert!((sigmoid(forest.log_odds(&[1.0])) - 0.25).abs() < 0.01);
+    }
+}
