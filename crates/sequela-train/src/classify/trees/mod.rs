@@ -6,7 +6,7 @@
 //! trees on every machine.
 //!
 //! **Source** Friedman, Annals of Statistics 29 (2001) 1189; Chen and Guestrin, KDD 2016 (gain,
-//! missing values); Ke et al., 2017, `LightGBM` (growing by leaves). `docs/adr/0014` says why not a crate.
+//! missing values); Ke et al., 2017, `LightGBM` (growing by leaves). `docs/adr/0016` says why not a crate.
 
 mod bins;
 mod features;
