@@ -84,7 +84,9 @@ fn a_trained_classifier_tells_what_it_was_judged_by() {
         assert!(described.contains(part), "{described}");
     }
     let csv = String::from_utf8(together.to_csv()).unwrap();
-    assert!(csv.starts_with("subject,probability of stable,probability of worse,outcome\np000,"));
+    assert!(csv.starts_with(
+        "subject,probability of stable,probability of worse,outcome,missing,envelope,outside\np000,"
+    ));
 }
 
 /// The test part again: the split is a function of subjects, classes and seed.
