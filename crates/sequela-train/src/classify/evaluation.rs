@@ -253,17 +253,16 @@ pub(super) fn candidates(
         let answers = Answers { probabilities, decisions };
         Candidate { name: name.to_owned(), answers, threshold }
     };
-    let networks = network_probabilities(model, classes, cases, context)?;
-    let networks: Vec<f64> = networks.iter().map(|&p| f64::from(p)).collect();
+    let wide = |said: Vec<f32>| said.into_iter().map(f64::from).collect::<Vec<f64>>();
     let name = network::name(&model.manifest().study);
+    let said = wide(probabilities(model, classes, cases, context)?);
     let mut all = Vec::new();
     if classes.share.is_some() {
-        let both = probabilities(model, classes, cases, context)?;
-        let both = both.iter().map(|&p| f64::from(p)).collect();
-        all.push(candidate(&format!("{name} + trees"), both, classes.threshold));
+        all.push(candidate(&format!("{name} + trees"), said, classes.threshold));
+        let networks = wide(network_probabilities(model, classes, cases, context)?);
         all.push(candidate(&name, networks, None));
     } else {
-        all.push(candidate(&name, networks, classes.threshold));
+        all.push(candidate(&name, said, classes.threshold));
     }
     all.push(candidate(PREVALENCE, classes.frequencies.repeat(cases.len()), None));
     if let Some(known) = &classes.logistic {

@@ -170,8 +170,8 @@ pub(super) fn probabilities(
 ) -> Result<Vec<f32>, Error> {
     let mut all = network_probabilities(model, classes, cases, context)?;
     if let (Some(share), Some(trees)) = (classes.share, &classes.trees) {
-        let wide: Vec<f64> = all.iter().map(|&p| f64::from(p)).collect();
-        let both = blend(&wide, &trees.probabilities(cases), share, classes.count());
+        let networks: Vec<f64> = all.iter().map(|&p| f64::from(p)).collect();
+        let both = blend(&networks, &trees.probabilities(cases), share, classes.count());
         all = both.into_iter().map(narrow).collect();
     }
     recalibrate(classes, &mut all);
