@@ -65,14 +65,14 @@ fn long_tables() {
     let path = folder.path().join("long.csv");
     let column = |name: &str, unit: &str| ValueColumn { name: name.into(), unit: unit.into() };
     let columns = LongColumns {
-        subject: "who".into(),
-        time: TimeColumn { name: "h".into(), format: TimeFormat::Hours },
-        name: "lab".into(),
+        subject: "subject".into(),
+        time: TimeColumn { name: "hours".into(), format: TimeFormat::Hours },
+        name: "test".into(),
         value: "v".into(),
         unit: Some("unit".into()),
         channels: vec![column("K", "mmol/L")],
     };
-    let sample = b"who,h,lab,v,unit\n\"a\",1,K,4.5,mmol/l\na,0,Na,1,\n";
+    let sample = b"subject,hours,test,v,unit\n\"a\",1,K,4.5,mmol/l\na,0,Na,1,\n";
     damaged(sample, &mut |bytes, _| {
         write_atomic(&path, bytes).unwrap();
         if let Ok(table) = read_long(&path, &columns, &limits()) {

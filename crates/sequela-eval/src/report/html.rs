@@ -22,6 +22,9 @@ pub struct Page {
     headings: Vec<String>,
 }
 
+/// Nothing from outside, no script.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
 impl Page {
     /// An empty page with its title.
     pub fn new(title: &str) -> Self {
@@ -31,8 +34,7 @@ impl Page {
             text,
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src \
-             'unsafe-inline'; img-src data:\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
              </head>\n<body>\n<main>\n<h1>{title}</h1>\n{CONTENTS}"
         );
         Self { text, headings: Vec::new() }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sequela_core::Limits;
+use sequela_core::{Limits, Location};
 use sequela_data::Cohort;
 use sequela_data::heart_rate::BeatOptions;
 use sequela_data::load::{self, AnnotatedBeats, SEPSIS, Stays};
@@ -46,6 +46,14 @@ impl Source {
             Layout::Physionet2019 => {
                 let cohort = load::physionet2019(path, limits)?;
                 Self { classes: Some(SEPSIS), ..Self::of("ICU hours (PhysioNet 2019)", cohort) }
+            }
+            Layout::Meds | Layout::Parquet => {
+                return Err(sequela_formats::Error::Malformed {
+                    location: Location::file(path).into(),
+                    what: "Parquet files, which MEDS is made of, are not read yet".into(),
+                    hint: "write it as CSV, one row for each measurement".into(),
+                }
+                .into());
             }
             _ => Self::table(path, limits)?,
         };
