@@ -126,7 +126,9 @@ figure svg{width:100%;height:auto}figcaption{font-size:.88rem;color:#333}\
 .flow{list-style:none;padding:0}.flow li{display:flex;align-items:center;gap:1rem;margin:.3rem 0}\
 .flow span{border:1px solid #555;border-radius:4px;padding:.4rem .8rem;min-width:18rem}\
 .flow em{font-style:normal;color:#444;font-size:.9rem}.flow em:before{content:'\\2192  '}\
-@media print{main{max-width:none}h2{break-after:avoid}figure{break-inside:avoid}}";
+@page{margin:12mm}\
+@media print{main{max-width:none;padding:0}h2{break-after:avoid}figure,tr{break-inside:avoid}.wide{overflow:visible}\
+table{font-size:6.5pt}th,td{padding:.15rem .3rem}figure{width:48%}.pictures{gap:2%}}";
 
 #[cfg(test)]
 mod tests {
