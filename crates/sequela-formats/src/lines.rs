@@ -29,7 +29,7 @@ impl LineReader {
     /// Opens a file.
     ///
     /// # Errors
-    /// As [`read`], without a limit of its size.
+    /// As [`read`](crate::bounded::read), without a limit of its size.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, Error> {
         let (file, size) = open_sized(path)?;
         let mut file = BufReader::with_capacity(PIECE, file);

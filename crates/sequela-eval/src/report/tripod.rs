@@ -28,7 +28,7 @@ pub struct Item {
     pub answer: String,
 }
 
-/// Every item in its order: what is known, else [`AUTHORS`].
+/// Every item in its order: what is known, else `AUTHORS`.
 ///
 /// # Example
 /// ```
