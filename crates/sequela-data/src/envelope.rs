@@ -12,7 +12,7 @@
 //!
 //! **Missing data** is what half of it is about; nothing observed is always outside.
 
-use sequela_core::{Sequence, Steps};
+use sequela_core::{Sequence, Steps, quantile};
 use serde::{Deserialize, Serialize};
 
 use crate::Cohort;
@@ -310,20 +310,6 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 fn ends(mut values: Vec<f64>) -> Option<[f64; 2]> {
     values.sort_unstable_by(f64::total_cmp);
     Some([quantile(&values, TAIL)?, quantile(&values, 1.0 - TAIL)?])
-}
-
-/// A quantile of sorted values, linear between neighbours (Hyndman and Fan's type 7).
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let position = share * sorted.len().checked_sub(1)? as f64;
-    let whole = libm::floor(position);
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "position lies in 0..len"
-    )]
-    let below = whole as usize;
-    let above = (below + 1).min(sorted.len() - 1);
-    Some(sorted[below] + (sorted[above] - sorted[below]) * (position - whole))
 }
 
 /// Four significant digits at most.

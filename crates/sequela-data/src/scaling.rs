@@ -144,13 +144,11 @@ fn moments(values: impl Iterator<Item = f64>) -> (f64, f64) {
 /// Median and interquartile range / 1.349, quantiles interpolated linearly as in `NumPy`.
 fn quartiles(mut values: Vec<f64>) -> (f64, f64) {
     values.sort_unstable_by(f64::total_cmp);
-    let Some(last) = values.len().checked_sub(1) else { return (0.0, 1.0) };
-    let at = |quarters: usize| {
-        let (index, rest) = (last * quarters / 4, last * quarters % 4);
-        let next = values[(index + 1).min(last)];
-        values[index] + (next - values[index]) * (rest as f64 / 4.0)
-    };
-    (at(2), (at(3) - at(1)) / 1.349)
+    let at = |share: f64| sequela_core::quantile(&values, share);
+    match (at(0.25), at(0.5), at(0.75)) {
+        (Some(low), Some(median), Some(high)) => (median, (high - low) / 1.349),
+        _ => (0.0, 1.0),
+    }
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "values are kept in f32")]

@@ -45,4 +45,4 @@ pub use panels::{Panel, Panels};
 pub use square::{Marked, Square, SquareLine};
 pub use trials::{TrialCurve, TrialCurves};
 
-pub(crate) use svg::escape;
+pub use svg::escape;

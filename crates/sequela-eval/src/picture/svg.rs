@@ -159,8 +159,15 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     0.58 * size * text.chars().count() as f64
 }
 
-/// Text that cannot leave its element or attribute; XML allows no control characters.
-pub(crate) fn escape(text: &str) -> String {
+/// Text that cannot leave its element, or its attribute in double quotes, in HTML and SVG; XML
+/// allows no control characters.
+///
+/// # Example
+/// ```
+/// use sequela_eval::picture::escape;
+/// assert_eq!(escape("a < \"b\""), "a &lt; &quot;b&quot;");
+/// ```
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use sequela_eval::picture::escape;
 use sequela_eval::table::number;
 
 use super::figures::{Bars, ChannelFigures, Figures};
@@ -15,7 +16,7 @@ use super::{bare, facts};
 
 /// The whole page.
 pub(super) fn page(path: &Path, source: &Source, figures: &Figures) -> String {
-    let title = escaped(&bare(path));
+    let title = escape(&bare(path));
     let mut html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <title>{title}: what is in it</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
@@ -25,13 +26,13 @@ pub(super) fn page(path: &Path, source: &Source, figures: &Figures) -> String {
         // Shortest and longest may be one subject's; the picture below shows lengths.
         let fact = if name == "sequences" { sequences(figures) } else { fact };
         let fact = if name == "times" { times(figures) } else { fact };
-        let _ = writeln!(html, "<tr><th>{name}</th><td>{}</td></tr>", escaped(&fact));
+        let _ = writeln!(html, "<tr><th>{name}</th><td>{}</td></tr>", escape(&fact));
     }
     html.push_str("</table>\n");
     if !source.findings.is_empty() {
         html.push_str("<h2>To look at</h2>\n<ul class=\"findings\">\n");
         for finding in &source.findings {
-            let _ = writeln!(html, "<li>{}</li>", escaped(finding));
+            let _ = writeln!(html, "<li>{}</li>", escape(finding));
         }
         html.push_str("</ul>\n");
     }
@@ -51,14 +52,14 @@ pub(super) fn page(path: &Path, source: &Source, figures: &Figures) -> String {
     if !source.left_out.is_empty() {
         html.push_str("<h2>Left out</h2>\n<ul>\n");
         for (column, reason) in &source.left_out {
-            let _ = writeln!(html, "<li>{}: {}</li>", escaped(column), escaped(reason));
+            let _ = writeln!(html, "<li>{}: {}</li>", escape(column), escape(reason));
         }
         html.push_str("</ul>\n");
     }
     if !source.cohort.notes().is_empty() {
         html.push_str("<h2>Notes</h2>\n<ul>\n");
         for note in source.cohort.notes() {
-            let _ = writeln!(html, "<li>{}</li>", escaped(note));
+            let _ = writeln!(html, "<li>{}</li>", escape(note));
         }
         html.push_str("</ul>\n");
     }
@@ -105,8 +106,8 @@ fn row(channel: &ChannelFigures, subjects: usize) -> String {
         "<tr><td>{}</td><td>{}</td><td class=\"n\">{} {seen:.1} %</td><td class=\"n\">{} \
          {had:.1} %</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
          <td>{picture}</td></tr>\n",
-        escaped(&channel.name),
-        escaped(&channel.unit),
+        escape(&channel.name),
+        escape(&channel.unit),
         meter(seen),
         meter(had),
         figure(channel.most[0]),
@@ -133,7 +134,7 @@ fn bars(bars: &Bars, (width, height): (u32, u32), label: &str) -> String {
     let step = f64::from(width) / bars.counts.len().max(1) as f64;
     let mut svg = format!(
         "<svg width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">",
-        escaped(label)
+        escape(label)
     );
     for (at, count) in bars.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
         let tall = (room * *count as f64 / tallest).max(1.0);
@@ -157,22 +158,6 @@ fn bars(bars: &Bars, (width, height): (u32, u32), label: &str) -> String {
     }
     svg.push_str("</svg>");
     svg
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// Subjects below which figures of values could be those of single people.
