@@ -5,6 +5,7 @@
 //! question: how well a model forecasts *this* person later on.
 
 mod folds;
+mod sides;
 mod stratified;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use sequela_core::{Location, Random, SubjectId};
 use serde::{Deserialize, Serialize};
 
 pub use folds::{Folds, folds};
+pub use sides::{by_start, of_tested};
 pub use stratified::by_subject_within_classes;
 
 use crate::cohort::slice;

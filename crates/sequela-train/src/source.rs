@@ -1,6 +1,5 @@
 //! From the data section of a study to a cohort and its parts.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sequela_core::{Channel, Limits, Location, Schema, Sequence, SubjectId};
@@ -11,8 +10,7 @@ use sequela_data::plausible::check_units;
 use sequela_data::resample::{Grid, resample_all};
 use sequela_data::simulate::{HeartRateSimulation, SimulatedSteps, article};
 use sequela_data::split::{
-    self as subjects, Folds, Parts, SubjectLists, by_lists, by_subject, by_subject_within_classes,
-    by_time, check_leakage, folds,
+    self as subjects, Parts, SubjectLists, by_lists, by_subject, by_time, check_leakage,
 };
 use sequela_data::{Cohort, datasets};
 use sequela_formats::csv::{LongColumns, SeriesColumns, TimeColumn, TimeFormat, ValueColumn};
@@ -216,7 +214,8 @@ pub(crate) fn split(study: &Study, cohort: &Cohort) -> Result<Parts, Error> {
             let nothing_apart = fractions.tune <= 0.0 && fractions.test <= 0.0;
             Ok(by_time(cohort, *fractions, if nothing_apart { 0 } else { reach })?)
         }
-        SplitBy::Subject => {
+        // Groups and starts are refused for forecasts when the study is checked.
+        SplitBy::Subject | SplitBy::Group | SplitBy::Start => {
             let split = match listed(study, cohort)? {
                 Some(split) => split,
                 None if cohort.subjects().len() < 2 => {
@@ -234,29 +233,8 @@ pub(crate) fn split(study: &Study, cohort: &Cohort) -> Result<Parts, Error> {
     }
 }
 
-/// Training, tuning and test part, each with about the same share of every class, unless the study
-/// names their subjects.
-pub(crate) fn split_within(
-    study: &Study,
-    cohort: &Cohort,
-    classes: &BTreeMap<SubjectId, &str>,
-) -> Result<Parts, Error> {
-    let (fractions, seed) = (study.split.fractions, study.study.seed);
-    let split = match (study.split.folds, listed(study, cohort)?) {
-        (_, Some(split)) => split,
-        (Some(count), None) => {
-            let wanted = study.split.fold.unwrap_or(1).saturating_sub(1);
-            let folds = folds(cohort, classes, Folds { count, tune: fractions.tune }, seed)?;
-            folds.into_iter().nth(wanted).unwrap_or_default()
-        }
-        (None, None) => by_subject_within_classes(cohort, classes, fractions, seed)?,
-    };
-    check_leakage(cohort, &split)?;
-    Ok(split.parts(cohort))
-}
-
 /// The split by the study's lists of subjects, where it has any.
-fn listed(study: &Study, cohort: &Cohort) -> Result<Option<subjects::Split>, Error> {
+pub(crate) fn listed(study: &Study, cohort: &Cohort) -> Result<Option<subjects::Split>, Error> {
     let Split { train, tune, test, .. } = &study.split;
     if !study.split.is_listed() {
         return Ok(None);

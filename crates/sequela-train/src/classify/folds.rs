@@ -163,9 +163,10 @@ impl Pool {
         let mut pooled =
             ClassEvaluation::judge(&classes, &self.cases, &self.candidates, replicates)?;
         pooled.notes.push(format!(
-            "cross-validation: {} folds by subject; each subject was judged once, by a model that \
+            "cross-validation: {} folds by {}; each subject was judged once, by a model that \
              was neither trained nor tuned on it",
-            self.folds.len()
+            self.folds.len(),
+            study.split.group.as_deref().unwrap_or("subject")
         ));
         for note in self.folds.iter().flat_map(|fold| &fold.notes) {
             // What differs from fold to fold stands in the folds' own pages.
@@ -197,8 +198,9 @@ pub(crate) fn folder(run: &Path, fold: usize) -> std::path::PathBuf {
 
 fn page(study: &Study, evaluation: &FoldEvaluation) -> String {
     let folds = evaluation.folds.len();
+    let by = study.split.group.as_deref().unwrap_or("subject");
     format!(
-        "# {}\n\nA cross-validation of sequela {} in {folds} folds by subject.\n\n| file | what |\n\
+        "# {}\n\nA cross-validation of sequela {} in {folds} folds by {by}.\n\n| file | what |\n\
          |---|---|\n\
          | `{STUDY}` | the study as it was run, every field |\n\
          | `evaluation.md`, `evaluation.json` | figures of all subjects together and of each fold |\n\

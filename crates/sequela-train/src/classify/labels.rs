@@ -9,7 +9,7 @@ use sequela_data::split::Parts;
 use sequela_eval::classify::ThresholdRule;
 use sequela_formats::csv::{Labels, read_labels};
 
-use super::Classes;
+use super::{Classes, parts};
 use crate::model::Model;
 use crate::predict::{read_cohort, read_input};
 use crate::study::{CsvData, Data, LabelSpec, Study};
@@ -49,7 +49,7 @@ pub(super) fn load(study: &Study, limits: &Limits) -> Result<Labelled, Error> {
     if labelled.is_empty() {
         return Err(no_match(&file, &label.name));
     }
-    let parts = source::split_within(study, &labelled, &words)?;
+    let parts = parts::split(study, &labelled, &words)?;
     let names = names(label, &parts.train, &words)?;
     let classes = numbers(&words, &names);
     let with = |part: &Cohort, name: &str| -> Result<Cohort, Error> {
@@ -61,7 +61,8 @@ pub(super) fn load(study: &Study, limits: &Limits) -> Result<Labelled, Error> {
         tune: with(&parts.tune, "tuning")?,
         test: with(&parts.test, "test")?,
     };
-    let notes = notes(&cohort, &labels, label);
+    let mut notes = notes(&cohort, &labels, label);
+    notes.extend(parts::note(study, &parts)?);
     let read = cohort.subjects().len();
     Ok(Labelled { cohort: labelled.with_targets(&classes), parts, names, notes, read })
 }

@@ -29,6 +29,7 @@ mod groups;
 mod labels;
 mod logistic;
 mod numbers;
+mod parts;
 mod predict;
 mod predictions;
 mod prepare;

@@ -56,6 +56,45 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Refuses parts that are said in two ways, or in none.
+    fn sides(&self, study: &Study) -> Result<(), Error> {
+        let split = &study.split;
+        let by_group = split.by == SplitBy::Group;
+        if by_group != split.group.is_some() {
+            let (what, hint) = if by_group {
+                (
+                    "nothing says which group a subject belongs to",
+                    "add group = \"hospital\", a channel",
+                )
+            } else {
+                ("it is for by = \"group\"", "write by = \"group\", or leave it out")
+            };
+            return Err(self.refuse("split.group", what, hint));
+        }
+        if by_group && split.test.is_empty() && split.folds.is_none() {
+            return Err(self.refuse(
+                "split.test",
+                "nothing says which groups are tested",
+                "name them: test = [\"2\"]; or write as many folds as there are groups",
+            ));
+        }
+        if by_group && !split.train.is_empty() {
+            return Err(self.refuse(
+                "split.train",
+                "everyone outside the groups of test and tune is trained on",
+                "leave it out",
+            ));
+        }
+        if split.by == SplitBy::Start && (split.folds.is_some() || split.is_listed()) {
+            return Err(self.refuse(
+                "split.by",
+                "who came when says already who is tested",
+                "leave out folds and names of subjects, or write by = \"subject\"",
+            ));
+        }
+        Ok(())
+    }
+
     fn forecast(&self, study: &Study) -> Result<(), Error> {
         let only = "it is for classes, and this study forecasts";
         let hint = "leave it out, or write task = \"classify\" in [study]";
@@ -67,6 +106,8 @@ impl Check<'_> {
             &[
                 ("data.label", label),
                 ("split.folds", study.split.folds.is_some()),
+                ("split.by", matches!(study.split.by, SplitBy::Group | SplitBy::Start)),
+                ("split.group", study.split.group.is_some()),
                 ("window.summaries", !study.window.summaries.is_empty()),
                 ("window.clip", study.window.clip.is_some()),
                 ("audit.allow", !study.audit.allow.is_empty()),
@@ -113,7 +154,7 @@ impl Check<'_> {
                 ("window.inputs", window.inputs != InputKind::Values),
                 ("window.longest_gap_hours", window.longest_gap_hours.is_some()),
                 ("window.most_missing", (window.most_missing - usual.most_missing).abs() > 0.0),
-                ("split.by", study.split.by != SplitBy::Subject),
+                ("split.by", study.split.by == SplitBy::Time),
                 ("train.truncate", study.train.truncate.is_some()),
                 ("evaluate.stride", study.evaluate.stride != 1),
                 ("evaluate.baselines.season", baselines.season != 0),
@@ -127,6 +168,7 @@ impl Check<'_> {
                 ),
             ],
         )?;
+        self.sides(study)?;
         self.at_most("window.length", window.length as u64, super::check::STEPS)?;
         if window.clip.is_some_and(|clip| !(clip > 0.0 && clip.is_finite())) {
             return Err(self.refuse(

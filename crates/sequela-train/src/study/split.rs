@@ -20,6 +20,11 @@ pub struct Split {
     /// The one fold that is to be run, from 1; without it all are, each in a folder of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<usize>,
+    /// With `by = "group"`: the channel whose first value says where a subject belongs (`hospital`), or
+    /// the edges of its bands (`age:45,65`). `test` and `tune` name groups then; with folds, of which
+    /// there are as many as groups, each group is tested once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Subjects to train on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub train: Vec<String>,
@@ -38,6 +43,7 @@ impl Default for Split {
             fractions: fractions(),
             folds: None,
             fold: None,
+            group: None,
             train: Vec::new(),
             tune: Vec::new(),
             test: Vec::new(),
@@ -61,6 +67,10 @@ pub enum SplitBy {
     Subject,
     /// Each record's time: says nothing about other people.
     Time,
+    /// Places: whole groups of people are tested, of whom none was trained on.
+    Group,
+    /// Who came when: the earliest people are trained on, the last tested.
+    Start,
 }
 
 /// What the leakage audit lets pass. By default nothing: a run with a finding is refused.
