@@ -101,14 +101,16 @@ pub(crate) fn kills_by_chance(case: &Case<'_>, times: u64, tally: &mut Tally) {
     }
 }
 
-/// The address space is limited, from what is not enough to start to what is enough for all: the
-/// program ends, perhaps by an abort.
+/// The address space is limited, from what the system can just begin the program in to what is
+/// enough for all: the program ends, perhaps by an abort.
 pub(crate) fn out_of_memory(case: &Case<'_>, tally: &mut Tally) {
-    for kibibytes in (12_000..60_000).step_by(100) {
+    let limits = (8_000..80_000).step_by(100);
+    // Where not even its file can be mapped, the system kills the process inside `execve`.
+    let begins =
+        |limit: &u32| strace::run(&mut limited(*limit, &["--version".into()])).signal != Some(11);
+    for kibibytes in limits.skip_while(|limit| !begins(limit)) {
         case.reset();
-        let mut command = Command::new("sh");
-        let script = format!("ulimit -v {kibibytes}; exec \"$0\" \"$@\"");
-        command.args(["-c", &script, program()]).args(&case.words);
+        let mut command = limited(kibibytes, &case.words);
         command.current_dir(case.path().parent().unwrap()).env("SEQUELA_DATA", "no-such-folder");
         let ended = strace::run(&mut command);
         let found = case.examine(&ended, Disturbed::OutOfMemory);
@@ -117,6 +119,14 @@ pub(crate) fn out_of_memory(case: &Case<'_>, tally: &mut Tally) {
             return;
         }
     }
+}
+
+/// The program with these words and so much address space.
+fn limited(kibibytes: u32, words: &[String]) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -v {kibibytes}; exec \"$0\" \"$@\"");
+    command.args(["-c", &script, program()]).args(words);
+    command
 }
 
 /// A thread cannot be started.
