@@ -5,12 +5,13 @@
 //! cargo run --release --example memory -- all                 every row of the table, an hour
 //! cargo run --release --example memory -- adding lstm 200     one row of it
 //! cargo run --release --example memory -- adding lstm 200 8000   the same after 8000 steps
+//! cargo run --release --example memory -- all all 50 2000 3   rows of T = 50 from seed 3
 //! cargo run --release --example memory -- draw < rows.md > memory.svg   a picture of such rows
 //! ```
 //!
-//! Every row is one training from seed 1: 2000 steps of Adam at 3e-3, gradients cut at norm 1, 32
-//! new sequences in each step. The error is that on 1000 further sequences. The page
-//! `docs/guide/long-sequences.md` shows and explains the table.
+//! Every row is one training, from seed 1 unless told otherwise: 2000 steps of Adam at 3e-3, gradients cut at norm 1, 32
+//! new sequences in each step, others for each seed. The error is that on 1000 further sequences, the
+//! same for all. The page `docs/guide/long-sequences.md` shows and explains the table.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 #![allow(clippy::cast_possible_truncation, reason = "draws below a few hundred")]
 
@@ -50,24 +51,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         print!("{svg}");
         return Ok(());
     }
-    println!("| problem | cell | layers | weights | T | error | without memory | seconds |");
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("| problem | cell | layers | weights | T | error | without memory | seed | seconds |");
+    println!("|---|---|---|---|---|---|---|---|---|");
     let (problems, steps, lengths) = match words[..] {
         [] => (&[Problem::Adding][..], 300, &[20][..]),
         _ => (&Problem::ALL[..], 2000, &[50, 200, 500, 1000][..]),
     };
     let steps = words.get(3).map_or(Ok(steps), |word| word.parse())?;
-    let wanted = |place: usize, name: &str| {
-        words.first().is_none_or(|word| *word == "all")
-            || words.get(place).is_none_or(|word| *word == name)
-    };
+    let seed = words.get(4).map_or(Ok(1), |word| word.parse())?;
+    let wanted =
+        |place: usize, name: &str| words.get(place).is_none_or(|word| ["all", name].contains(word));
     for &problem in problems.iter().filter(|problem| wanted(0, problem.name())) {
         for (name, cell, layers) in CELLS.into_iter().filter(|(name, ..)| wanted(1, name)) {
             for &length in lengths.iter().filter(|length| wanted(2, &length.to_string())) {
                 let start = Instant::now();
-                let (error, weights) = train(problem, cell, layers, length, steps)?;
+                let (error, weights) = train((problem, length), (cell, layers), steps, seed)?;
                 println!(
-                    "| {} | {name} | {layers} | {weights} | {length} | {error:.4} | {:.4} | {:.0} |",
+                    "| {} | {name} | {layers} | {weights} | {length} | {error:.4} | {:.4} | {seed} | {:.0} |",
                     problem.name(),
                     problem.without_memory(),
                     start.elapsed().as_secs_f64(),
@@ -80,11 +80,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Trains one network; its error on sequences that it has not seen, and how many weights it has.
 fn train(
-    problem: Problem,
-    cell: CellKind,
-    layers: usize,
-    length: usize,
+    (problem, length): (Problem, usize),
+    (cell, layers): (CellKind, usize),
     steps: u64,
+    seed: u64,
 ) -> Result<(f64, usize), Error> {
     let network = Sequence {
         cell,
@@ -100,12 +99,13 @@ fn train(
     })?;
     let capacity = Capacity::uniform(&program, BATCH, BATCH * problem.steps(length));
     let mut context = Context::new(1)?;
-    let mut parameters = Parameters::new(&program, 1)?;
+    let mut parameters = Parameters::new(&program, seed)?;
     let mut gradients = Gradients::new(&parameters);
     let mut optimiser = Optimiser::new(ADAM, &parameters)?;
     let mut runner = Runner::new(&program, &capacity, &Keep::Gradients(vec![Wanted::Parameters]))?;
     let mut batch = Batch::new(&program, &capacity)?;
-    for step in 0..steps {
+    let first = seed.saturating_sub(1) << 41;
+    for step in first..first + steps {
         problem.fill(&program, &mut batch, (length, BATCH), step)?;
         runner.train(&mut context, &parameters, &batch, &mut gradients)?;
         gradients.clip(&mut context, Clip::Norm(1.0));
