@@ -2,7 +2,7 @@
 //!
 //! For each channel: where the middle (median) of a sequence lay, how often it was measured, and
 //! how many sequences had none of it; for all together how long sequences were and how far their
-//! steps lay apart. A unit that was mistaken, a rate that was mislabelled or a channel that was
+//! steps lay apart. Where windows are forecast from, all this is of windows. A unit that was mistaken, a rate that was mislabelled or a channel that was
 //! lost moves these far, however the model's own answer looks.
 //!
 //! Ends are the 0.1st and 99.9th percentile over the training sequences, not the extremes: a few
@@ -12,10 +12,13 @@
 //!
 //! **Missing data** is what half of it is about; nothing observed is always outside.
 
+use std::ops::Range;
+
 use sequela_core::{Sequence, Steps, quantile};
 use serde::{Deserialize, Serialize};
 
 use crate::Cohort;
+use crate::cohort::slice;
 
 /// What the sequences of a training part looked like.
 ///
@@ -85,6 +88,10 @@ pub struct Outside {
 }
 
 impl Placing {
+    /// The columns of tables that tell it: share of cells that are missing, [`Placing::word`] and
+    /// [`Placing::why`].
+    pub const COLUMNS: [&'static str; 3] = ["missing", "envelope", "outside"];
+
     /// Whether nothing lies outside.
     pub fn is_inside(&self) -> bool {
         self.outside.is_empty()
@@ -110,7 +117,26 @@ impl Envelope {
     ///
     /// **Cost** a sort of the values of each sequence and channel.
     pub fn of(train: &Cohort) -> Self {
-        let looks: Vec<Look> = train.sequences().iter().filter_map(Look::of).collect();
+        Self::of_looks(train, &train.sequences().iter().filter_map(Look::of).collect::<Vec<_>>())
+    }
+
+    /// The envelope of windows of so many steps, side by side in a training part; of a longer part
+    /// every n-th, so that [`MOST_WINDOWS`] are looked at and no more. Sequences that are shorter
+    /// have none.
+    ///
+    /// **Cost** a sort of the values of each window and channel.
+    pub fn of_windows(train: &Cohort, length: usize) -> Self {
+        let length = length.max(1);
+        let all: usize = train.sequences().iter().map(|sequence| sequence.len() / length).sum();
+        let stride = length * all.div_ceil(MOST_WINDOWS).max(1);
+        let looks = train.sequences().iter().flat_map(|sequence| {
+            let starts = (0..(sequence.len() + 1).saturating_sub(length)).step_by(stride);
+            starts.filter_map(|start| Look::of(&slice(sequence, start..start + length)))
+        });
+        Self::of_looks(train, &looks.collect::<Vec<_>>())
+    }
+
+    fn of_looks(train: &Cohort, looks: &[Look]) -> Self {
         let ends_of = |values: Vec<f64>| ends(values).unwrap_or([0.0, 0.0]);
         let channels = train.schema().channels().iter().enumerate().map(|(at, channel)| {
             let of_channel = || looks.iter().filter_map(move |look| look.channels.get(at));
@@ -134,6 +160,14 @@ impl Envelope {
             interval_hours: ends(looks.iter().filter_map(|look| look.interval).collect()),
             channels: channels.collect(),
         }
+    }
+
+    /// Where one window of a sequence lies, by an envelope of windows.
+    ///
+    /// **Missing data** as [`Envelope::place`].
+    pub fn place_window(&self, sequence: &Sequence, window: Range<usize>) -> Placing {
+        let end = window.end.min(sequence.len());
+        self.place(&slice(sequence, window.start.min(end)..end))
     }
 
     /// Where a sequence of the same channels lies.
@@ -221,6 +255,9 @@ impl Envelope {
             && self.interval_hours.as_ref().is_none_or(ordered)
     }
 }
+
+/// Windows of a training part that are looked at.
+pub const MOST_WINDOWS: usize = 20_000;
 
 /// What one sequence looks like.
 struct Look {

@@ -49,7 +49,7 @@ pub struct Encoder {
     pub longest_gap_hours: Option<f64>,
     /// Windows with a larger share of missing values are left out.
     pub most_missing: f64,
-    /// What the training part of a classifier looked like.
+    /// What the training part looked like: its series, or the windows that are forecast from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub envelope: Option<Envelope>,
 }
@@ -72,7 +72,10 @@ impl Encoder {
             clip: window.clip,
             longest_gap_hours: window.longest_gap_hours,
             most_missing: window.most_missing,
-            envelope: (study.study.task == Task::Classify).then(|| Envelope::of(train)),
+            envelope: Some(match study.study.task {
+                Task::Forecast => Envelope::of_windows(train, window.length),
+                _ => Envelope::of(train),
+            }),
         };
         if encoder.output != TargetKind::Value {
             let raw = study.scale.kind == sequela_data::scaling::ScalingMethod::Identity;

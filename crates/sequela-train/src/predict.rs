@@ -4,6 +4,7 @@ use std::path::Path;
 
 use sequela_core::{Limits, Sequence};
 use sequela_data::Cohort;
+use sequela_data::envelope::Placing;
 use sequela_data::heart_rate::BeatOptions;
 use sequela_data::load::physionet2019;
 use sequela_formats::csv::{Cell, sniff, to_csv};
@@ -69,10 +70,15 @@ pub struct ForecastRow {
     pub time: Option<f64>,
     /// One forecast for each horizon, in the unit of the target.
     pub values: Vec<f32>,
+    /// How much of its window is missing, and whether the window lies inside what the model has
+    /// seen in training; none where the model file does not know.
+    pub placing: Option<Placing>,
 }
 
 impl Forecasts {
-    /// A table with one row for each step and horizon.
+    /// A table with one row for each step and horizon: subject, sequence, step, time, how far
+    /// ahead, forecast; then of the window the share of cells that are missing, `inside` or `outside`
+    /// of what was seen in training, and why.
     pub fn to_csv(&self) -> Vec<u8> {
         let value = if self.unit.is_empty() {
             self.channel.clone()
@@ -80,11 +86,15 @@ impl Forecasts {
             format!("{} ({})", self.channel, self.unit)
         };
         let ahead = format!("{}s_ahead", self.step_name);
-        let header = ["subject", "sequence", "step", "time_h", &ahead, &value];
+        let mut header = vec!["subject", "sequence", "step", "time_h", &ahead, &value];
+        let placed = self.rows.iter().any(|row| row.placing.is_some());
+        if placed {
+            header.extend(Placing::COLUMNS);
+        }
         let mut rows = Vec::with_capacity(self.rows.len() * self.horizons.len());
         for row in &self.rows {
             for (&horizon, &value) in self.horizons.iter().zip(&row.values) {
-                rows.push(vec![
+                let mut cells = vec![
                     Cell::Text(row.subject.clone()),
                     Cell::Text(row.sequence.clone()),
                     integer(row.step),
@@ -92,7 +102,11 @@ impl Forecasts {
                     integer(horizon),
                     // Through its own shortest digits, so that 71.3 is not 71.30000305.
                     Cell::Number(value.to_string().parse().unwrap_or(f64::from(value))),
-                ]);
+                ];
+                if placed {
+                    cells.extend(placing_cells(row.placing.as_ref()));
+                }
+                rows.push(cells);
             }
         }
         to_csv(&header, &rows)
@@ -110,6 +124,9 @@ impl Forecasts {
                     "step": row.step,
                     "time_hours": row.time,
                     "forecasts": row.values,
+                    "missing": row.placing.as_ref().map(|placing| placing.missing),
+                    "envelope": row.placing.as_ref().map(Placing::word),
+                    "outside": row.placing.as_ref().map(outside),
                 })
             })
             .collect();
@@ -122,6 +139,23 @@ impl Forecasts {
         })
         .to_string()
     }
+}
+
+/// The cells of [`Placing::COLUMNS`].
+pub(crate) fn placing_cells(placing: Option<&Placing>) -> [Cell; 3] {
+    placing.map_or([Cell::Missing, Cell::Missing, Cell::Missing], |placing| {
+        [
+            Cell::Number(libm::round(placing.missing * 1e4) / 1e4),
+            Cell::Text(placing.word().to_owned()),
+            Cell::Text(placing.why()),
+        ]
+    })
+}
+
+/// What lies outside, channel by channel.
+pub(crate) fn outside(placing: &Placing) -> serde_json::Value {
+    let each = placing.outside.iter();
+    each.map(|outside| json!({ "channel": outside.channel, "why": outside.why })).collect()
 }
 
 fn integer(value: usize) -> Cell {
@@ -260,6 +294,7 @@ pub fn predict(
     let net = Net { precision: options.precision, ..model.net() };
     let values = forecasts_of(&net, model, &cohort, &examples, &mut context)?;
     let count = encoder.horizons.len();
+    let envelope = encoder.envelope.as_ref();
     let rows = examples.windows.iter().zip(values.chunks_exact(count)).map(|(example, values)| {
         let sequence = &sequences[example.series as usize];
         let step = example.start as usize + encoder.length - 1;
@@ -269,6 +304,8 @@ pub fn predict(
             step,
             time: sequence.times.as_ref().map(|times| times[step]),
             values: values.to_vec(),
+            placing: envelope
+                .map(|envelope| envelope.place_window(sequence, example.start as usize..step + 1)),
         }
     });
     Ok(Forecasts {

@@ -39,6 +39,34 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 #[test]
+fn a_window_in_another_unit_gets_a_forecast_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    finish(&small(&[]), &path);
+    let model = Model::load(&path.join("model.safetensors"), &Limits::default()).unwrap();
+    let envelope = model.manifest().encoder.envelope.as_ref().unwrap();
+    assert!(envelope.sequences > 3, "windows, not series: {}", envelope.sequences);
+    // A middle rate of training, in beats a minute and then in beats a second.
+    let [low, high] = envelope.channels[0].middle.unwrap();
+    let at = |rate: f64, id: &str| {
+        let values: Vec<f32> =
+            [rate; 40].iter().map(|rate| rate.to_string().parse().unwrap()).collect();
+        Sequence::numeric(id, SubjectId::new(id), 1, &values).unwrap()
+    };
+    let rate = f64::midpoint(low, high);
+    let both = [at(rate, "usual"), at(rate / 60.0, "other")];
+    let forecasts = predict(&model, &both, PredictRows::Last, &Options::default()).unwrap();
+    let words = |row: usize| forecasts.rows[row].placing.as_ref().map_or("", |p| p.word());
+    assert_eq!((words(0), words(1)), ("inside", "outside"));
+    let csv = String::from_utf8(forecasts.to_csv()).unwrap();
+    assert!(csv.lines().next().unwrap().ends_with(",missing,envelope,outside"), "{csv}");
+    assert!(
+        csv.lines().last().unwrap().contains(",0,outside,heart_rate: lower than in training (")
+    );
+    assert!(forecasts.to_json().contains("\"envelope\":\"inside\""));
+}
+
+#[test]
 fn forecasts_are_the_same_alone_in_a_batch_on_threads_and_in_a_stream() {
     let variants: [&[&str]; 6] = [
         &[],

@@ -15,7 +15,7 @@ use crate::encode::narrow;
 use crate::feed::{Feed as _, Order, Ports};
 use crate::model::Model;
 use crate::network::CLASS;
-use crate::predict::Options;
+use crate::predict::{Options, outside, placing_cells};
 
 /// The classes of several series.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +57,7 @@ impl Classified {
         header.push(self.label.clone());
         let placed = self.rows.iter().any(|row| row.placing.is_some());
         if placed {
-            header.extend(["missing", "envelope", "outside"].map(str::to_owned));
+            header.extend(Placing::COLUMNS.map(str::to_owned));
         }
         let rows: Vec<Vec<Cell>> = self
             .rows
@@ -71,14 +71,8 @@ impl Classified {
                         .map(|p| Cell::Number(p.to_string().parse().unwrap_or(f64::from(*p)))),
                 );
                 cells.push(Cell::Text(self.classes[row.decision].clone()));
-                match &row.placing {
-                    Some(placing) => cells.extend([
-                        Cell::Number(libm::round(placing.missing * 1e4) / 1e4),
-                        Cell::Text(placing.word().to_owned()),
-                        Cell::Text(placing.why()),
-                    ]),
-                    None if placed => cells.extend([Cell::Missing, Cell::Missing, Cell::Missing]),
-                    None => {}
+                if placed {
+                    cells.extend(placing_cells(row.placing.as_ref()));
                 }
                 cells
             })
@@ -112,12 +106,6 @@ impl Classified {
         })
         .to_string()
     }
-}
-
-/// What lies outside, channel by channel.
-fn outside(placing: &Placing) -> serde_json::Value {
-    let each = placing.outside.iter();
-    each.map(|outside| json!({ "channel": outside.channel, "why": outside.why })).collect()
 }
 
 /// The class of each series, with the probabilities of all classes.
