@@ -1,4 +1,5 @@
-//! WFDB records: headers (`.hea`) and beat annotations (`.atr` ...) as on `PhysioNet`.
+//! WFDB records: headers (`.hea`), signals (`.dat`, `.mat`) and beat annotations (`.atr` ...) as on
+//! `PhysioNet`.
 //!
 //! ```text
 //! 100.hea   100 2 360 650000            record, signals, Hz, samples
@@ -7,9 +8,10 @@
 //! 100.atr   words of 16 bits: 6 bits what, 10 bits how many samples later
 //! ```
 //!
-//! The samples of the signals (`.dat`) are not read here.
+//! [`read_samples`] gives the numbers of the converter, [`read_waveforms`] physical values of records of
+//! one segment and of many.
 //!
-//! **Source** WFDB Applications Guide, `header(5)` and `annot(5)`; the codes are those of
+//! **Source** WFDB Applications Guide, `header(5)`, `signal(5)` and `annot(5)`; the codes are those of
 //! `ecgcodes.h`.
 //!
 //! # Example
@@ -28,11 +30,18 @@
 //! ```
 
 mod annotations;
+mod codec;
 mod codes;
+mod file;
 mod header;
 mod record;
+mod samples;
+mod waveforms;
 
 pub use annotations::{Annotation, Annotations, Definition, parse_annotations, read_annotations};
+pub use codec::Format;
 pub use codes::Code;
 pub use header::{Header, Segment, Signal, parse_header, read_header};
 pub use record::{Record, read_records};
+pub use samples::{Samples, SignalSamples, read_samples};
+pub use waveforms::{Waveform, Waveforms, read_waveforms};

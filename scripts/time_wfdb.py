@@ -1,0 +1,17 @@
+#!/usr/bin/env python3
+"""The best time that wfdb-python needs for a record, in milliseconds.
+
+    pip install wfdb==4.3.1
+    python scripts/time_wfdb.py RECORD [REPEATS]     # the record's path without .hea
+
+Beside it: cargo run --release -p sequela-formats --example read_waveforms -- RECORD.hea REPEATS
+"""
+import sys, time
+
+import wfdb
+
+record, repeats = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10
+best = min(
+    (lambda start: (wfdb.rdrecord(record, smooth_frames=False), time.perf_counter() - start)[1])(time.perf_counter())
+    for _ in range(repeats))
+print(f"{record}: {best * 1e3:.3f} ms, the best of {repeats}, wfdb {wfdb.__version__}")
