@@ -293,6 +293,11 @@ impl Units {
         &self.order[self.ranges[unit].clone()]
     }
 
+    /// Whether they are subjects, each with rows of its own.
+    pub(crate) fn are_subjects(&self) -> bool {
+        matches!(self.kind, Kind::Subjects)
+    }
+
     /// Number of units.
     pub(crate) fn len(&self) -> usize {
         self.ranges.len()

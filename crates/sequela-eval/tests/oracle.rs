@@ -169,7 +169,7 @@ fn whole_classifiers_and_their_paired_differences() {
                 None => assert!(theirs.is_nan(), "{case}: {}", figure.key()),
             }
         }
-        for (figure, difference) in Figure::COMPARED.into_iter().zip(&differences) {
+        for (figure, difference) in Figure::COMPARED.into_iter().take(4).zip(&differences) {
             let score = scores.iter().find(|score| score.figure == figure).unwrap();
             same(&score.estimate.unwrap(), &oracle, case, figure.key());
             let name = format!("{}/difference", figure.key());

@@ -121,6 +121,11 @@ impl LineFit {
         self
     }
 
+    /// The intercept that goes with the slope of all rows; NaN where they have no slope.
+    pub(crate) fn own_intercept(&self) -> f64 {
+        if self.line(None).slope.is_nan() { f64::NAN } else { self.start[2] }
+    }
+
     /// Whether cases and controls can have a line; none where one of them is not there.
     fn spread(&self, weights: Option<&[f64]>) -> Option<Spread> {
         let (mut case, mut control) =
@@ -214,7 +219,7 @@ pub fn expected_calibration_error(
 }
 
 /// The bin of a probability: `[0, 0.1), [0.1, 0.2) ... [0.9, 1]`.
-fn bin(p: f64) -> usize {
+pub(super) fn bin(p: f64) -> usize {
     (1..BINS).filter(|&k| p >= k as f64 / BINS as f64).count()
 }
 
@@ -230,7 +235,8 @@ pub(crate) fn log_odds_of(p: f64) -> f64 {
     libm::log(p) - libm::log1p(-p)
 }
 
-const BINS: usize = 10;
+/// Bins of the expected calibration error.
+pub(super) const BINS: usize = 10;
 
 #[cfg(test)]
 mod tests {

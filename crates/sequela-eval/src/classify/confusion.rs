@@ -29,6 +29,12 @@ impl Confusion {
         Self { classes, counts: vec![0.0; classes * classes] }
     }
 
+    /// A matrix of these weights, `(K, K)` by true class; too few are 0.
+    pub(super) fn of(classes: usize, mut counts: Vec<f64>) -> Self {
+        counts.resize(classes * classes, 0.0);
+        Self { classes, counts }
+    }
+
     /// Counts one decision `weight` times.
     ///
     /// # Errors

@@ -35,6 +35,8 @@
 mod calibration;
 mod confusion;
 mod decision;
+mod drawn;
+mod figure;
 mod probability;
 mod ranking;
 mod recalibration;
@@ -50,14 +52,15 @@ pub use calibration::{
 };
 pub use confusion::Confusion;
 pub use decision::{NetBenefit, decision_curve};
+pub use figure::Figure;
 pub use probability::{brier, brier_classes, log_loss, log_loss_classes};
 pub use ranking::{Ranking, RocPoint};
 pub use recalibration::{Recalibration, RecalibrationRule};
-pub use score::{ClassDifference, ClassScore, Figure, compare, is_stratified, score};
+pub use score::{ClassDifference, ClassScore, compare, is_stratified, score};
 pub use subgroups::{Least, Subgroup, subgroup_table, subgroups};
 pub use tables::{difference_table, score_table};
 pub use threshold::ThresholdRule;
-pub use truth::{Answers, Truth};
+pub use truth::{Answers, StepTruth, Truth};
 pub use utility::SepsisUtility;
 
 use crate::Error;

@@ -156,7 +156,7 @@ pub(super) fn check_probabilities(probabilities: &[f64], width: usize) -> Result
     }
 }
 
-fn surprise(probability: f64) -> f64 {
+pub(super) fn surprise(probability: f64) -> f64 {
     -libm::log(probability.clamp(f64::EPSILON, 1.0 - f64::EPSILON))
 }
 

@@ -195,6 +195,12 @@ impl Ranking {
         points.collect()
     }
 
+    /// The rows, highest score first: position, whether it is a case, and whether it has the score
+    /// of the one before.
+    pub(super) fn ranked(&self) -> impl Iterator<Item = (usize, bool, bool)> {
+        self.order.iter().zip(&self.tied).map(|(&row, &tied)| (row, self.labels[row], tied))
+    }
+
     /// Calls `visit` with the weight of cases and of controls at each score, highest first.
     fn each_score(&self, weights: Option<&[f64]>, mut visit: impl FnMut(f64, f64)) {
         let (mut cases, mut controls) = (0.0, 0.0);

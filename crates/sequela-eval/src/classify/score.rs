@@ -1,6 +1,11 @@
 //! All figures of a classifier, with intervals by subject.
+//!
+//! Of few rows for each subject a draw is judged row by row; of many, as of the steps of series,
+//! from sums of each subject ([`drawn`](super::drawn)).
 
 use super::calibration::LineFit;
+use super::drawn::{Drawn, Parts, StepSums};
+use super::figure::{FIGURES, Figure};
 use super::{
     Answers, Confusion, Ranking, Truth, brier, brier_classes, expected_calibration_error,
     log_loss_classes,
@@ -8,142 +13,6 @@ use super::{
 use crate::Error;
 use crate::bootstrap::{Bootstrap, Estimate, Interval, RARE_SUBJECTS, Units, group};
 use crate::error::place;
-
-/// One kind of figure.
-///
-/// With two classes, rank and decision figures are about the second one, the case. With more,
-/// each is the plain mean over the classes, one against the rest (scikit-learn's `macro`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Figure {
-    /// Area under the ROC curve.
-    Auroc,
-    /// Average precision, the area under the precision-recall curve.
-    Auprc,
-    /// Brier score; with more than two classes summed over them.
-    Brier,
-    /// Log loss in nats.
-    LogLoss,
-    /// Share of cases found where 95 % of controls are left alone.
-    SensitivityAt95,
-    /// How many cases there are less how many were expected, per row; two classes only.
-    ObservedLessExpected,
-    /// Calibration in the large: what the log odds lack; two classes only.
-    CalibrationIntercept,
-    /// What the log odds are to be multiplied by; two classes only.
-    CalibrationSlope,
-    /// Expected calibration error in ten bins; two classes only.
-    CalibrationError,
-    /// Share of right decisions.
-    Accuracy,
-    /// Share of cases found.
-    Sensitivity,
-    /// Share of controls left alone.
-    Specificity,
-    /// Share of alarms that are cases.
-    Precision,
-    /// Harmonic mean of sensitivity and precision.
-    F1,
-    /// The lower of sensitivity and precision of the decisions, 0 where nobody is decided to be a
-    /// case; two classes only. With [`ThresholdRule::Event1`](super::ThresholdRule::Event1) the
-    /// score of event 1 of the PhysioNet/CinC Challenge 2012.
-    Event1,
-}
-
-impl Figure {
-    /// Every figure, in the order of tables.
-    pub const ALL: [Self; FIGURES] = [
-        Self::Auroc,
-        Self::Auprc,
-        Self::Brier,
-        Self::LogLoss,
-        Self::SensitivityAt95,
-        Self::ObservedLessExpected,
-        Self::CalibrationIntercept,
-        Self::CalibrationSlope,
-        Self::CalibrationError,
-        Self::Accuracy,
-        Self::Sensitivity,
-        Self::Specificity,
-        Self::Precision,
-        Self::F1,
-        Self::Event1,
-    ];
-
-    /// The figures that judge probabilities rather than decisions, first among the differences of
-    /// a model from its baselines.
-    pub const COMPARED: [Self; 4] = [Self::Auroc, Self::Auprc, Self::Brier, Self::LogLoss];
-
-    /// Its name for machines.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Auroc => "auroc",
-            Self::Auprc => "auprc",
-            Self::Brier => "brier",
-            Self::LogLoss => "log_loss",
-            Self::SensitivityAt95 => "sensitivity_at_95_specificity",
-            Self::ObservedLessExpected => "observed_less_expected",
-            Self::CalibrationIntercept => "calibration_intercept",
-            Self::CalibrationSlope => "calibration_slope",
-            Self::CalibrationError => "expected_calibration_error",
-            Self::Accuracy => "accuracy",
-            Self::Sensitivity => "sensitivity",
-            Self::Specificity => "specificity",
-            Self::Precision => "precision",
-            Self::F1 => "f1",
-            Self::Event1 => "event_1",
-        }
-    }
-
-    /// The figure with this name for machines.
-    pub fn from_key(key: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|figure| figure.key() == key)
-    }
-
-    /// Its name for people.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auroc => "AUROC",
-            Self::Auprc => "AUPRC",
-            Self::Brier => "Brier score",
-            Self::LogLoss => "log loss",
-            Self::SensitivityAt95 => "sensitivity at 95 % specificity",
-            Self::ObservedLessExpected => "observed - expected",
-            Self::CalibrationIntercept => "calibration intercept",
-            Self::CalibrationSlope => "calibration slope",
-            Self::CalibrationError => "expected calibration error",
-            Self::Accuracy => "accuracy",
-            Self::Sensitivity => "sensitivity",
-            Self::Specificity => "specificity",
-            Self::Precision => "precision",
-            Self::F1 => "F1",
-            Self::Event1 => "min(sensitivity, precision)",
-        }
-    }
-
-    /// Whether lower is better.
-    pub fn is_error(self) -> bool {
-        matches!(self, Self::Brier | Self::LogLoss | Self::CalibrationError)
-    }
-
-    /// The value that it has for a perfect model, where neither higher nor lower is better.
-    pub fn aim(self) -> Option<f64> {
-        match self {
-            Self::ObservedLessExpected | Self::CalibrationIntercept => Some(0.0),
-            Self::CalibrationSlope => Some(1.0),
-            _ => None,
-        }
-    }
-
-    /// Whether it is for two classes only.
-    fn needs_two_classes(self) -> bool {
-        self.aim().is_some() || matches!(self, Self::CalibrationError | Self::Event1)
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
 
 /// A figure of a classifier.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -197,7 +66,7 @@ pub fn score(
 ) -> Result<Vec<ClassScore>, Error> {
     let scorer = Scorer::new(truth, answers)?;
     let value = scorer.figures(&vec![1.0; truth.rows()]);
-    let intervals = intervals(truth, bootstrap, |weights| scorer.figures(weights));
+    let intervals = intervals(&[&scorer], bootstrap, |figures| figures[0]);
     let wanted = Figure::ALL.into_iter().filter(|&figure| scorer.has(figure));
     let scores = wanted.map(|figure| {
         let at = figure.index();
@@ -217,12 +86,12 @@ pub fn compare(
     bootstrap: &Bootstrap,
 ) -> Result<Vec<ClassDifference>, Error> {
     let (one, other) = (Scorer::new(truth, answers)?, Scorer::new(truth, other)?);
-    let difference = |weights: &[f64]| {
-        let (one, other) = (one.figures(weights), other.figures(weights));
-        std::array::from_fn::<f64, FIGURES, _>(|at| one[at] - other[at])
+    let less = |figures: &[[f64; FIGURES]]| {
+        std::array::from_fn::<f64, FIGURES, _>(|at| figures[0][at] - figures[1][at])
     };
-    let value = difference(&vec![1.0; truth.rows()]);
-    let intervals = intervals(truth, bootstrap, difference);
+    let all = vec![1.0; truth.rows()];
+    let value = less(&[one.figures(&all), other.figures(&all)]);
+    let intervals = intervals(&[&one, &other], bootstrap, less);
     let wanted = Figure::ALL.into_iter().filter(|&figure| one.has(figure));
     let differences = wanted.map(|figure| {
         let at = figure.index();
@@ -235,15 +104,32 @@ fn estimate(value: f64, interval: Interval) -> Option<Estimate> {
     (!value.is_nan()).then_some(Estimate { value, interval })
 }
 
-fn intervals<const N: usize>(
-    truth: &Truth,
+/// The interval of what is made of the figures of each scorer, which are of one truth.
+fn intervals(
+    scorers: &[&Scorer<'_>],
     bootstrap: &Bootstrap,
-    statistics: impl Fn(&[f64]) -> [f64; N],
-) -> [Interval; N] {
+    make: impl Fn(&[[f64; FIGURES]]) -> [f64; FIGURES],
+) -> [Interval; FIGURES] {
+    let Some(truth) = scorers.first().map(|scorer| scorer.truth) else {
+        return [Interval::None; FIGURES];
+    };
     let mut units = Units::new(&group(truth.subjects()), 1);
     if let Some(ranks) = rare(truth) {
         let rank = |&row: &usize| ranks[truth.class()[row] as usize];
         units = units.stratified(|rows| rows.iter().map(rank).min().unwrap_or(0));
+    }
+    if units.are_subjects() && truth.rows() >= MANY_ROWS * units.len() {
+        let all: Vec<Drawn> = scorers.iter().map(|scorer| Drawn::new(scorer, &units)).collect();
+        let mut weights = vec![0.0; units.len()];
+        return bootstrap.intervals(&units, |drawn| {
+            weights.fill(0.0);
+            for &unit in drawn {
+                weights[unit] += 1.0;
+            }
+            let figures: Vec<[f64; FIGURES]> =
+                all.iter().map(|one| one.figures(&weights)).collect();
+            make(&figures)
+        });
     }
     let mut weights = vec![0.0; truth.rows()];
     bootstrap.intervals(&units, |drawn| {
@@ -251,9 +137,14 @@ fn intervals<const N: usize>(
         for &row in drawn.iter().flat_map(|&unit| units.rows(unit)) {
             weights[row] += 1.0;
         }
-        statistics(&weights)
+        let figures: Vec<[f64; FIGURES]> =
+            scorers.iter().map(|scorer| scorer.figures(&weights)).collect();
+        make(&figures)
     })
 }
+
+/// Rows of a subject, on average, from which on a draw is judged by sums of subjects.
+const MANY_ROWS: usize = 4;
 
 /// Whether subjects are drawn within their classes, because a class is rare
 /// ([`RARE_SUBJECTS`](crate::bootstrap::RARE_SUBJECTS)).
@@ -279,24 +170,24 @@ fn rare(truth: &Truth) -> Option<Vec<u32>> {
 }
 
 /// What is prepared once for all replicates.
-struct Scorer<'a> {
-    truth: &'a Truth,
-    answers: &'a Answers,
+pub(super) struct Scorer<'a> {
+    pub(super) truth: &'a Truth,
+    pub(super) answers: &'a Answers,
     /// Of the case, or of each class against the rest.
-    rankings: Vec<Ranking>,
+    pub(super) rankings: Vec<Ranking>,
     /// Probability of the case and whether it is one, for two classes.
-    case: Option<Case>,
+    pub(super) case: Option<Case>,
 }
 
 /// The second of two classes.
-struct Case {
-    probability: Vec<f64>,
-    label: Vec<bool>,
-    line: LineFit,
+pub(super) struct Case {
+    pub(super) probability: Vec<f64>,
+    pub(super) label: Vec<bool>,
+    pub(super) line: LineFit,
 }
 
 impl<'a> Scorer<'a> {
-    fn new(truth: &'a Truth, answers: &'a Answers) -> Result<Self, Error> {
+    pub(super) fn new(truth: &'a Truth, answers: &'a Answers) -> Result<Self, Error> {
         if truth.rows() == 0 {
             return Err(Error::Nothing { location: place("classification") });
         }
@@ -321,7 +212,12 @@ impl<'a> Scorer<'a> {
     }
 
     fn has(&self, figure: Figure) -> bool {
-        self.case.is_some() || !figure.needs_two_classes()
+        let known = match figure {
+            Figure::Utility => self.truth.steps().is_some_and(|steps| !steps.gains.is_empty()),
+            Figure::AlarmsPerDay => self.truth.steps().is_some_and(|steps| steps.days.is_some()),
+            figure => !figure.is_of_steps() || self.truth.steps().is_some(),
+        };
+        known && (self.case.is_some() || !figure.needs_two_classes())
     }
 
     /// The figures of [`Figure::COMPARED`]; NaN where one is not defined.
@@ -345,7 +241,7 @@ impl<'a> Scorer<'a> {
         ]
     }
 
-    fn figures(&self, weights: &[f64]) -> [f64; FIGURES] {
+    pub(super) fn figures(&self, weights: &[f64]) -> [f64; FIGURES] {
         let [auroc, auprc, brier, log_loss] = self.probabilistic(weights);
         let classes = self.truth.classes();
         let mut confusion = Confusion::new(classes);
@@ -354,38 +250,35 @@ impl<'a> Scorer<'a> {
             // Classes and decisions were looked at when the scorer was made.
             let _ = confusion.add(class, decision, weight);
         }
-        let judged = if classes == 2 { 1..2 } else { 0..classes };
-        let mean = |figure: &dyn Fn(usize) -> Option<f64>| {
-            let count = judged.len() as f64;
-            judged.clone().map(|class| figure(class).unwrap_or(f64::NAN)).sum::<f64>() / count
-        };
         let at_95: f64 = self
             .rankings
             .iter()
             .map(|ranking| ranking.sensitivity_at(0.95, Some(weights)).unwrap_or(f64::NAN))
             .sum();
-        let [excess, intercept, slope, calibration_error] = self.calibration(weights);
-        let sensitivity = mean(&|class| confusion.sensitivity(class));
-        let precision = mean(&|class| confusion.precision(class));
-        // Without an alarm none is right.
-        let event_1 = sensitivity.min(if precision.is_nan() { 0.0 } else { precision });
-        [
-            auroc,
-            auprc,
-            brier,
-            log_loss,
-            at_95 / self.rankings.len() as f64,
-            excess,
-            intercept,
-            slope,
-            calibration_error,
-            confusion.accuracy().unwrap_or(f64::NAN),
-            sensitivity,
-            mean(&|class| confusion.specificity(class)),
-            precision,
-            mean(&|class| confusion.f1(class)),
-            if sensitivity.is_nan() { f64::NAN } else { event_1 },
-        ]
+        let at_95 = at_95 / self.rankings.len() as f64;
+        let calibration = self.calibration(weights);
+        let steps = self.steps(weights);
+        let ranks = [auroc, auprc, at_95];
+        Parts { ranks, errors: [brier, log_loss], calibration, confusion, steps }.figures()
+    }
+
+    /// Utility, subjects found, subjects alarmed without a case, alarms per day; NaN where the rows
+    /// are not steps, or subjects are drawn in pieces.
+    fn steps(&self, weights: &[f64]) -> [f64; 4] {
+        let Some(steps) = self.truth.steps() else { return [f64::NAN; 4] };
+        let units = Units::new(&group(self.truth.subjects()), 1);
+        let mut sums = StepSums::default();
+        if units.are_subjects() {
+            for unit in 0..units.len() {
+                let rows = units.rows(unit);
+                let weight = rows.first().map_or(0.0, |&row| weights[row]);
+                sums.add(weight, &StepSums::of(self, steps, rows));
+            }
+        } else {
+            let rows: Vec<usize> = (0..self.truth.rows()).collect();
+            sums.add(1.0, &StepSums::of(self, steps, &rows));
+        }
+        sums.figures(steps.days)
     }
 
     /// Observed less expected, calibration intercept, slope and error of two classes.
@@ -402,23 +295,10 @@ impl<'a> Scorer<'a> {
     }
 }
 
-const FIGURES: usize = 15;
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use sequela_core::SubjectId;
-
-    #[test]
-    fn figures_stand_in_the_order_of_their_list() {
-        for (at, figure) in Figure::ALL.into_iter().enumerate() {
-            assert_eq!(figure.index(), at);
-            assert_eq!(Figure::from_key(figure.key()), Some(figure));
-        }
-        for (at, figure) in Figure::COMPARED.into_iter().enumerate() {
-            assert_eq!(figure.index(), at);
-        }
-    }
 
     #[test]
     fn what_is_not_defined_has_no_value_and_no_interval() {
@@ -434,7 +314,7 @@ mod tests {
         assert!(of(Figure::ObservedLessExpected).unwrap().value.abs() < 1e-15);
         assert!(of(Figure::Brier).unwrap().interval.bounds().is_some());
         let same = compare(&truth, &answers, &answers, &Bootstrap::default()).unwrap();
-        assert_eq!(same.len(), FIGURES);
+        assert_eq!(same.len(), FIGURES - 4);
         assert!(same[2].estimate.unwrap().value.abs() < 1e-15);
     }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Ranking;
 use crate::Error;
+use crate::error::place;
 
 /// How the threshold of a two-class decision is chosen.
 ///
@@ -21,6 +22,9 @@ pub enum ThresholdRule {
     /// The highest of the lower of sensitivity and precision: the score of event 1 of the
     /// PhysioNet/CinC Challenge 2012 (Silva, Moody, Scott, Celi and Mark 2012).
     Event1,
+    /// The highest normalised utility of hourly warnings of sepsis
+    /// ([`SepsisUtility`](super::SepsisUtility)); for the steps of series only.
+    SepsisUtility,
     /// This probability.
     Fixed(f64),
 }
@@ -44,8 +48,14 @@ impl ThresholdRule {
     /// # Ok::<(), sequela_eval::Error>(())
     /// ```
     pub fn choose(self, probabilities: &[f64], labels: &[bool]) -> Result<Option<f64>, Error> {
-        if let Self::Fixed(threshold) = self {
-            return Ok(Some(threshold));
+        match self {
+            Self::Fixed(threshold) => return Ok(Some(threshold)),
+            Self::SepsisUtility => {
+                let (what, fault) =
+                    ("the rule", "of the hours of series, which are not known here");
+                return Err(Error::Value { location: place("threshold"), what, fault });
+            }
+            _ => {}
         }
         let cases = labels.iter().filter(|label| **label).count() as f64;
         let controls = labels.len() as f64 - cases;
@@ -62,7 +72,9 @@ impl ThresholdRule {
                     point.sensitivity.min(found / (found + false_alarms))
                 }
                 Self::Event1 => 0.0,
-                Self::Youden | Self::Fixed(_) => point.sensitivity - point.false_alarms,
+                Self::Youden | Self::SepsisUtility | Self::Fixed(_) => {
+                    point.sensitivity - point.false_alarms
+                }
             };
             if best.is_none_or(|(highest, _)| merit > highest) {
                 let below = curve.get(at + 1).map_or(0.0, |next| next.score);
@@ -71,6 +83,28 @@ impl ThresholdRule {
             }
         }
         Ok(best.map(|(_, threshold)| threshold))
+    }
+
+    /// As [`ThresholdRule::choose`] for the steps of series, of which the gain of an alarm is known
+    /// ([`SepsisUtility::gains`](super::SepsisUtility::gains)).
+    ///
+    /// # Errors
+    /// As [`ThresholdRule::choose`]; [`Error::Shape`] for another number of gains.
+    pub fn choose_of_steps(
+        self,
+        probabilities: &[f64],
+        labels: &[bool],
+        gains: &[[f64; 2]],
+    ) -> Result<Option<f64>, Error> {
+        if self != Self::SepsisUtility {
+            return self.choose(probabilities, labels);
+        }
+        super::same_length("the list of gains", gains.len(), probabilities.len())?;
+        if !labels.contains(&true) {
+            return Ok(None);
+        }
+        let gains = probabilities.iter().zip(gains).map(|(&p, gain)| (p, gain[0])).collect();
+        super::SepsisUtility::choose_by_gains(gains)
     }
 }
 

@@ -22,12 +22,23 @@ pub struct Truth {
     classes: usize,
     subjects: Vec<SubjectId>,
     class: Vec<u32>,
+    steps: Option<StepTruth>,
+}
+
+/// What is known of rows that are the steps of series: a decision for the second class is an alarm.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StepTruth {
+    /// Days that a row stands for, where it is known.
+    pub days: Option<f64>,
+    /// What an alarm is worth in each row, and what of it the best alarms earn
+    /// ([`SepsisUtility::gains`](super::SepsisUtility::gains)); empty where that is not known.
+    pub gains: Vec<[f64; 2]>,
 }
 
 impl Truth {
     /// No row yet, of `classes` classes.
     pub fn new(classes: usize) -> Self {
-        Self { classes, subjects: Vec::new(), class: Vec::new() }
+        Self { classes, subjects: Vec::new(), class: Vec::new(), steps: None }
     }
 
     /// Appends a row.
@@ -45,6 +56,31 @@ impl Truth {
         self.subjects.push(subject.clone());
         self.class.push(class);
         Ok(())
+    }
+
+    /// The same rows, which are steps of series.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for gains of another number of rows; [`Error::Value`] for days that are
+    /// not above 0, or a gain that is not finite.
+    pub fn of_steps(mut self, steps: StepTruth) -> Result<Self, Error> {
+        if !steps.gains.is_empty() {
+            super::same_length("the list of gains", steps.gains.len(), self.rows())?;
+        }
+        if let Some(at) = steps.gains.iter().position(|gain| !gain.iter().all(|g| g.is_finite())) {
+            return Err(Error::Value { location: row(at), what: "the gain", fault: "not finite" });
+        }
+        if steps.days.is_some_and(|days| !(days > 0.0 && days.is_finite())) {
+            let (what, fault) = ("the days of a step", "not above 0");
+            return Err(Error::Value { location: row(0), what, fault });
+        }
+        self.steps = Some(steps);
+        Ok(self)
+    }
+
+    /// What is known of the rows as steps, where they are steps.
+    pub fn steps(&self) -> Option<&StepTruth> {
+        self.steps.as_ref()
     }
 
     /// Number of rows.
@@ -79,6 +115,10 @@ impl Truth {
                 return Err(Error::Value { location: row(at), what, fault });
             };
             part.push(subject, class)?;
+        }
+        if let Some(StepTruth { days, gains }) = &self.steps {
+            let gains = rows.iter().filter_map(|&at| gains.get(at)).copied().collect();
+            part.steps = Some(StepTruth { days: *days, gains });
         }
         Ok(part)
     }

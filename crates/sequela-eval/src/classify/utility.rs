@@ -87,6 +87,26 @@ impl SepsisUtility {
         bootstrap.estimate(&self.subjects, |weights| self.normalised(Some(weights)))
     }
 
+    /// For each hour of a patient what a warning is worth more than silence, and what of that the
+    /// best possible warnings earn: the normalised utility of any warnings is the sum of the first
+    /// over the hours that are warned, by the sum of the second over all.
+    ///
+    /// # Example
+    /// ```
+    /// use sequela_eval::classify::SepsisUtility;
+    /// assert_eq!(SepsisUtility::gains(&[false; 2]), [[-0.05, 0.0]; 2]);
+    /// // Six hours before the onset, the best of times.
+    /// assert_eq!(SepsisUtility::gains(&[true; 2])[0], [1.0, 1.0]);
+    /// ```
+    pub fn gains(labels: &[bool]) -> Vec<[f64; 2]> {
+        let onset = onset(labels);
+        let gain = |hour| {
+            let gain = worth(hour, onset, true) - worth(hour, onset, false);
+            [gain, if is_best(hour, onset) { gain } else { 0.0 }]
+        };
+        (0..labels.len()).map(gain).collect()
+    }
+
     /// The probability from which on hours are to be warned so that the utility of these patients
     /// is highest; choose it on patients that are not judged. None where nothing can be chosen.
     ///
@@ -101,14 +121,17 @@ impl SepsisUtility {
                 let what = "the list of probabilities";
                 return Err(Error::Shape { location: row(at), what, found, expected });
             }
-            let onset = onset(labels);
-            for (hour, &p) in probabilities.iter().enumerate() {
-                if p.is_nan() {
-                    let (what, fault) = ("the probability", "not a number");
-                    return Err(Error::Value { location: place("utility"), what, fault });
-                }
-                gains.push((p, worth(hour, onset, true) - worth(hour, onset, false)));
-            }
+            let each = probabilities.iter().zip(Self::gains(labels));
+            gains.extend(each.map(|(&p, [gain, _])| (p, gain)));
+        }
+        Self::choose_by_gains(gains)
+    }
+
+    /// The threshold of highest utility, of probabilities and what a warning gains with each.
+    pub(super) fn choose_by_gains(mut gains: Vec<(f64, f64)>) -> Result<Option<f64>, Error> {
+        if gains.iter().any(|(p, _)| p.is_nan()) {
+            let (what, fault) = ("the probability", "not a number");
+            return Err(Error::Value { location: place("utility"), what, fault });
         }
         gains.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (mut sum, mut best) = (0.0, None);
