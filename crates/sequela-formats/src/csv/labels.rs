@@ -1,4 +1,4 @@
-//! One word for each subject of a table: its class.
+//! One word for each subject of a table, or one for each of its rows: its class.
 //!
 //! ```text
 //! patient,died            patient,time,heart_rate,ward
@@ -8,7 +8,8 @@
 //!
 //! The table may have one row for each subject or many; the words of one subject's rows must
 //! agree. An empty cell, `NA`, `N/A`, `NaN` or `null` (in any case) is no word; `none` is one,
-//! because it may well name a class.
+//! because it may well name a class. Of steps ([`parse_step_labels`]) every row has a word of its own,
+//! or none.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -67,66 +68,165 @@ pub fn parse_labels(
     (subject, label): (&str, &str),
     limits: &Limits,
 ) -> Result<Labels, Error> {
-    let mut table = Table::open(bytes, name, limits)?;
-    let place = table.location.clone();
-    let first = place.clone().line(1);
-    refuse_duplicates(&table.header, &first)?;
-    let subjects = position(subject, &table.header, &first)?;
-    let labels = position(label, &table.header, &first)?;
     let mut found: BTreeMap<String, Option<String>> = BTreeMap::new();
-    while let Some(row) = table.next_row()? {
-        let at = |field: &str| place.clone().line(row.line).field(field);
-        let who = row.cell(subjects).trim();
-        if cells::is_missing(who) {
-            return Err(Error::malformed(
-                at(subject),
-                "the subject is missing",
-                "say whose row this is",
-            ));
-        }
-        if !found.contains_key(who) && found.len() as u64 >= limits.subjects {
-            return Err(over_subjects(&place, row.line, limits));
-        }
+    each_row(bytes, name, (subject, label), limits, &mut |who, word, place| {
+        refuse_many(found.len(), found.contains_key(who), place, limits)?;
         let known = found.entry(who.to_owned()).or_default();
-        let word = row.cell(labels).trim();
         if is_no_word(word) {
-            continue;
+            return Ok(());
         }
         match known {
             None => *known = Some(word.to_owned()),
             Some(before) if before == word => {}
             Some(_) => {
                 return Err(Error::malformed(
-                    at(label),
+                    place.clone().field(label),
                     "the class differs from that of an earlier row of the same subject",
                     "give each subject one class, in all its rows or in a table of its own",
                 ));
             }
         }
-    }
-    if found.is_empty() {
-        return Err(Error::malformed(
-            place,
-            "the table has a header but no row",
-            "give it at least one row",
-        ));
-    }
+        Ok(())
+    })?;
     let without = found.iter().filter(|(_, word)| word.is_none());
     let without = without.map(|(who, _)| who.clone()).collect();
     let words = found.into_iter().filter_map(|(who, word)| Some((who, word?))).collect();
     Ok(Labels { words, without })
 }
 
-fn is_no_word(cell: &str) -> bool {
-    cells::is_missing(cell) && !cell.eq_ignore_ascii_case("none")
+/// The class of each row of each subject, in the words of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepLabels {
+    /// The words, sorted, each once.
+    pub words: Vec<String>,
+    /// For each subject its rows in the order of the table, each with the position of its word
+    /// where it has one.
+    pub rows: BTreeMap<String, Vec<Option<u32>>>,
 }
 
-fn over_subjects(place: &Location, line: u64, limits: &Limits) -> Error {
-    Error::Limit {
-        location: place.clone().line(line).into(),
+/// Reads the word of column `label` in each row of each subject of column `subject`, from a file,
+/// plain or gzip.
+///
+/// # Errors
+/// As [`bounded::read_unpacked`] and [`parse_step_labels`].
+pub fn read_step_labels(
+    path: &Path,
+    columns: (&str, &str),
+    classes: &[String],
+    limits: &Limits,
+) -> Result<StepLabels, Error> {
+    parse_step_labels(&bounded::read_unpacked(path, limits)?, path, columns, classes, limits)
+}
+
+/// Reads the words of rows from bytes; `name` stands for the file in messages.
+///
+/// **Missing data** a cell that is missing is a step without a class. **Cost** linear in the
+/// bytes; memory of a number for each row.
+///
+/// # Errors
+/// As [`parse_labels`]; [`Error::Malformed`] with line and field for a word that is not among
+/// `classes`, where there are any.
+///
+/// # Example
+/// ```
+/// use sequela_core::Limits;
+/// use sequela_formats::csv::parse_step_labels;
+/// let text = b"id,ill\na,0\na,\nb,0\na,1\n";
+/// let labels = parse_step_labels(text, "o.csv".as_ref(), ("id", "ill"), &[], &Limits::default())?;
+/// assert_eq!(labels.words, ["0", "1"]);
+/// assert_eq!(labels.rows["a"], [Some(0), None, Some(1)]);
+/// # Ok::<(), sequela_formats::Error>(())
+/// ```
+pub fn parse_step_labels(
+    bytes: &[u8],
+    name: &Path,
+    (subject, label): (&str, &str),
+    classes: &[String],
+    limits: &Limits,
+) -> Result<StepLabels, Error> {
+    let mut words: BTreeMap<String, u32> = BTreeMap::new();
+    let mut rows: BTreeMap<String, Vec<Option<u32>>> = BTreeMap::new();
+    each_row(bytes, name, (subject, label), limits, &mut |who, word, place| {
+        refuse_many(rows.len(), rows.contains_key(who), place, limits)?;
+        let number = if is_no_word(word) {
+            None
+        } else if !classes.is_empty() && !classes.iter().any(|class| class == word) {
+            return Err(Error::malformed(
+                place.clone().field(label),
+                "the class is not one of those that are known",
+                format!("write one of {}, or leave the cell empty", classes.join(", ")),
+            ));
+        } else {
+            // Numbers by first appearance, until all words are known.
+            let next = u32::try_from(words.len()).unwrap_or(u32::MAX);
+            Some(*words.entry(word.to_owned()).or_insert(next))
+        };
+        rows.entry(who.to_owned()).or_default().push(number);
+        Ok(())
+    })?;
+    let mut sorted = vec![0; words.len()];
+    for (number, first) in (0_u32..).zip(words.values()) {
+        if let Some(place) = usize::try_from(*first).ok().and_then(|at| sorted.get_mut(at)) {
+            *place = number;
+        }
+    }
+    for number in rows.values_mut().flatten().flatten() {
+        *number = usize::try_from(*number).ok().and_then(|at| sorted.get(at).copied()).unwrap_or(0);
+    }
+    Ok(StepLabels { words: words.into_keys().collect(), rows })
+}
+
+/// Calls `take` with subject, word and place of each row.
+fn each_row(
+    bytes: &[u8],
+    name: &Path,
+    (subject, label): (&str, &str),
+    limits: &Limits,
+    take: &mut dyn FnMut(&str, &str, &Location) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut table = Table::open(bytes, name, limits)?;
+    let place = table.location.clone();
+    let first = place.clone().line(1);
+    refuse_duplicates(&table.header, &first)?;
+    let subjects = position(subject, &table.header, &first)?;
+    let labels = position(label, &table.header, &first)?;
+    let mut is_empty = true;
+    while let Some(row) = table.next_row()? {
+        is_empty = false;
+        let at = place.clone().line(row.line);
+        let who = row.cell(subjects).trim();
+        if cells::is_missing(who) {
+            let hint = "say whose row this is";
+            return Err(Error::malformed(at.field(subject), "the subject is missing", hint));
+        }
+        take(who, row.cell(labels).trim(), &at)?;
+    }
+    if is_empty {
+        let what = "the table has a header but no row";
+        return Err(Error::malformed(place, what, "give it at least one row"));
+    }
+    Ok(())
+}
+
+/// Refuses a new subject over the limit.
+fn refuse_many(
+    known: usize,
+    is_known: bool,
+    place: &Location,
+    limits: &Limits,
+) -> Result<(), Error> {
+    if is_known || (known as u64) < limits.subjects {
+        return Ok(());
+    }
+    Err(Error::Limit {
+        location: place.clone().into(),
         what: "the number of subjects".to_owned(),
         limit: limits.subjects,
-    }
+    })
+}
+
+fn is_no_word(cell: &str) -> bool {
+    cells::is_missing(cell) && !cell.eq_ignore_ascii_case("none")
 }
 
 #[cfg(test)]
@@ -163,5 +263,21 @@ mod tests {
         let few = Limits { subjects: 1, ..Limits::default() };
         let error = parse_labels(b"id,y\na,1\nb,1\n", Path::new("l.csv"), ("id", "y"), &few);
         assert!(matches!(error, Err(Error::Limit { .. })));
+    }
+
+    #[test]
+    fn words_of_rows_are_sorted_and_strangers_refused() {
+        let steps = |text: &str, classes: &[&str]| {
+            let classes: Vec<String> = classes.iter().map(|word| (*word).to_owned()).collect();
+            let limits = Limits::default();
+            parse_step_labels(text.as_bytes(), Path::new("l.csv"), ("id", "y"), &classes, &limits)
+        };
+        let found = steps("id,y\na,wake\nb,rem\na,NA\na,rem\n", &[]).unwrap();
+        assert_eq!(found.words, ["rem", "wake"]);
+        assert_eq!(found.rows["a"], [Some(1), None, Some(0)]);
+        let error = steps("id,y\na,0\na,2\n", &["0", "1"]).unwrap_err().to_string();
+        assert!(error.contains("l.csv:3, field y: the class is not one of those"), "{error}");
+        let error = steps("id,x\na,0\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("l.csv:1, field y: there is no such column"), "{error}");
     }
 }

@@ -44,7 +44,9 @@ mod write;
 pub use cells::{Fault, TimeFormat, is_missing, narrow, time};
 pub(crate) use columns::nearest;
 pub use columns::{SeriesColumns, TimeColumn, ValueColumn};
-pub use labels::{Labels, parse_labels, read_labels};
+pub use labels::{
+    Labels, StepLabels, parse_labels, parse_step_labels, read_labels, read_step_labels,
+};
 pub use line::{LineFault, LineHeader, LineTable};
 pub use long::{LongColumns, LongSeries, LongTable, Reading, read_long};
 pub use read::{Series, SeriesTable, parse_series, read_series};
