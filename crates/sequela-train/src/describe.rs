@@ -9,6 +9,7 @@ use sequela_nn::Precision;
 use crate::classify::{ClassMetric, Classes};
 use crate::model::{Imported, Model};
 use crate::network;
+use crate::study::Task;
 
 impl Model {
     /// The model in words, for people.
@@ -84,16 +85,19 @@ impl Model {
 
     fn say_classes(&self, classes: &Classes, text: &mut String) {
         let step = self.manifest().study.data.step();
+        let is_steps = self.manifest().study.study.task == Task::Label;
         let steps = match self.manifest().encoder.length {
-            0 => "the whole series".to_owned(),
-            length => format!("the last {length} {step}s"),
+            0 if is_steps => format!("of each {step}, from it and all before it"),
+            0 => "from the whole series".to_owned(),
+            length => format!("from the last {length} {step}s"),
         };
-        let _ = writeln!(text, "tells        {} from {steps}", classes.label);
+        let of = if is_steps { format!("{step}s") } else { "subjects".to_owned() };
+        let _ = writeln!(text, "tells        {} {steps}", classes.label);
         let each = classes.names.iter().zip(&classes.weights).zip(&classes.frequencies);
         for ((name, weight), frequency) in each {
             let _ = writeln!(
                 text,
-                "class        {name}: {:.2} % of the training subjects, weight {weight:.4}",
+                "class        {name}: {:.2} % of the training {of}, weight {weight:.4}",
                 100.0 * frequency
             );
         }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::running::SoFar;
 use crate::series::{Example, Examples, NEVER, Series};
-use crate::study::{Indicator, InputKind, Missing, Study, Summary, TargetKind, Task};
+use crate::study::{Indicator, InputKind, Missing, Study, Summary, TargetKind};
 
 /// How windows become network inputs and outputs become forecasts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

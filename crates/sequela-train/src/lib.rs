@@ -6,8 +6,8 @@
 //!                      baselines ---------------------> Evaluation --> run folder
 //! ```
 //!
-//! Two tasks: forecasts of a series' own future ([`predict`], [`Stream`]) and one class for each
-//! subject ([`classify`], [`read_labelled`]).
+//! Three tasks: forecasts of a series' own future ([`predict`], [`Stream`]), one class for each
+//! subject, and one for each step ([`classify`], [`read_labelled`]).
 //!
 //! [`train`] makes a run in a folder, [`resume`] goes on with one, bit for bit as if it had never
 //! stopped; [`Model`] is the file that comes out of it, and [`predict`], [`Stream`] and
@@ -55,7 +55,7 @@ pub use autoregression::Autoregression;
 pub use baselines::BaselineNumbers;
 pub use classify::{
     BoostedTrees, ClassEvaluation, ClassMetric, ClassReport, Classes, Classified, ClassifiedRow,
-    Classifier, Comparison, FoldEvaluation, LogisticRegression, Predictions, classify,
+    Classifier, Comparison, FoldEvaluation, LogisticRegression, Predictions, StepAt, classify,
     read_labelled, report_classes,
 };
 pub use encode::Encoder;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::baselines::BaselineNumbers;
-use crate::classify::Classes;
+use crate::classify::{Classes, Sees};
 use crate::encode::Encoder;
 use crate::event::Part;
 use crate::judge::Net;
@@ -238,8 +238,13 @@ impl Model {
         if !encoder.envelope.as_ref().is_none_or(|envelope| envelope.is_sound(&channels)) {
             return Err(Error::integrity(place("manifest"), "envelope and channels disagree"));
         }
-        let classifies = manifest.study.study.task == Task::Classify;
-        let sound = manifest.classes.as_ref().is_none_or(|known| known.is_sound(channels.len()));
+        let classifies = manifest.study.study.task.tells_classes();
+        let count = channels.len();
+        let sees = match manifest.study.study.task {
+            Task::Label => Sees::Steps { channels: count, width: encoder.width() },
+            _ => Sees::Series { channels: count },
+        };
+        let sound = manifest.classes.as_ref().is_none_or(|known| known.is_sound(sees));
         if classifies != manifest.classes.is_some()
             || classifies == manifest.baselines.is_some()
             || !sound

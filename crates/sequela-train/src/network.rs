@@ -49,7 +49,7 @@ pub fn outline(study: &Study) -> Result<Program, Error> {
         _ => (1, 2),
     };
     let head = match study.study.task {
-        Task::Classify => class_head(study, classes),
+        Task::Classify | Task::Label => class_head(study, classes),
         _ => forecast_head(study),
     };
     build(

@@ -15,7 +15,7 @@ use crate::fit::EpochMetrics;
 use crate::model::Model;
 use crate::run::{CHECKPOINT, METRICS, MODEL, STUDY, TIMING};
 use crate::stretch::Stretch;
-use crate::study::{Study, Task};
+use crate::study::Study;
 use crate::task::Trained;
 use crate::{Error, Event, Observer};
 
@@ -109,7 +109,7 @@ pub(crate) fn loss_name(study: &Study) -> String {
         _ => "mean squared error",
     };
     let scaled = study.scale.kind != sequela_data::scaling::ScalingMethod::Identity;
-    if study.study.task == Task::Classify {
+    if study.study.task.tells_classes() {
         let weighted = if study.train.class_weights.is_none() { "" } else { ", class-weighted" };
         format!("{name}{weighted}")
     } else if scaled {

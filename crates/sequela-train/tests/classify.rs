@@ -368,7 +368,7 @@ fn tables_that_cannot_be_meant_are_refused_before_anything_is_made() {
         (
             &["data.label.classes=[\"stable\", \"worse\", \"better\"]"],
             Box::new(nothing),
-            "no training subject is of class better; take it out",
+            "nothing in the training part is of class better; take it out",
             3,
         ),
         (

@@ -89,23 +89,28 @@ pub fn figures(
     let (name, marked) = ("acting on everybody", Marked::None);
     decisions.push(SquareLine { name, points: everybody, marked });
     let told = judged.first().map_or_else(Vec::new, |model| model.answers.of(class, classes));
-    let figure = |name, caption: &str, svg| Figure { name, caption: caption.to_owned(), svg };
+    // What is ranked: people, or the steps of their series.
+    let rows = if truth.steps().is_some() { "steps" } else { "people" };
+    let figure = |name, caption: &str, svg| {
+        let caption = caption.replace("ROWS", rows);
+        Figure { name, caption, svg }
+    };
     Ok(vec![
         figure(
             "roc",
-            "How the model ranks people: sensitivity over 1 - specificity. Dots: at the threshold \
+            "How the model ranks ROWS: sensitivity over 1 - specificity. Dots: at the threshold \
              of decisions.",
             Square::roc(case, &roc).to_svg(),
         ),
         figure(
             "precision-recall",
-            "Of those whom an alarm is raised for, the share that are cases, over the share of \
+            "Of the ROWS that an alarm is raised for, the share that are cases, over the share of \
              cases that is found. The level line is the prevalence.",
             Square::precision_recall(case, prevalence, &recall).to_svg(),
         ),
         figure(
             "calibration",
-            "Whether risks come true: tenths of the people by probability. On the diagonal they \
+            "Whether risks come true: tenths of the ROWS by probability. On the diagonal they \
              do. Bars: how often the model told each probability.",
             Square::calibration(case, &calibrated, &told).to_svg(),
         ),

@@ -58,13 +58,16 @@ fn most_telling(
     channels: &[&str],
     classes: &[String],
 ) -> Result<Option<(String, f64)>, Error> {
-    let rows = summaries(train);
+    let sample = train.sample(MOST_ROWS, study.study.seed);
+    let rows = summaries(train, &sample.rows);
     let width = channels.len() * EACH;
-    let lengths: Vec<f64> = train.spans.iter().map(|span| span.len() as f64).collect();
+    let length = |&row: &usize| train.seen(row).1.len() as f64;
+    let lengths: Vec<f64> = sample.rows.iter().map(length).collect();
     let mut most: Option<(String, f64)> = None;
     let cases = if classes.len() == 2 { 1..2 } else { 0..classes.len() };
     for class in cases {
-        let is_case = train.is(class);
+        let is_class = train.is(class);
+        let is_case: Vec<bool> = sample.rows.iter().map(|&row| is_class[row]).collect();
         for column in 0..=width {
             let channel = channels.get(column / EACH).copied().unwrap_or(LENGTH);
             if study.audit.allow.iter().any(|name| name == channel) {
@@ -99,5 +102,7 @@ fn most_telling(
     Ok(most)
 }
 
+/// Rows that are looked at, at most.
+const MOST_ROWS: usize = 40_000;
 /// What stands for the length of the series among the channels.
 const LENGTH: &str = "steps";

@@ -10,7 +10,7 @@ use sequela_eval::report::{self, Figure, Missing};
 use sequela_formats::csv::{Cell, to_csv};
 use sequela_kernels::Context;
 
-use super::cases::Cases;
+use super::cases::{Asked, Cases};
 use super::evaluation::{Candidate, ClassEvaluation, candidates, truth};
 use super::groups::Grouping;
 use super::predictions::{Predictions, time_of};
@@ -75,11 +75,10 @@ pub fn report_classes(
     let classes = model.classes()?;
     let manifest = model.manifest();
     let people = model.cohort(sequences)?;
-    let cases = Cases::of(&people, &manifest.encoder)?;
+    let cases = Cases::of(&people, &manifest.encoder, Asked::known(&manifest.study))?;
     let mut context = Context::new(options.threads.max(1))?;
     let candidates = candidates(model, classes, &cases, &mut context)?;
-    let replicates = manifest.study.evaluate.replicates;
-    let evaluation = ClassEvaluation::judge(classes, &cases, &candidates, replicates)?;
+    let evaluation = ClassEvaluation::judge(classes, &cases, &candidates, &manifest.study)?;
     let dossier = Dossier {
         model,
         classes,
@@ -163,6 +162,11 @@ impl Dossier<'_> {
             };
             let grouping = Grouping::parse(text, &self.model.manifest().schema, &place)?;
             let parts = grouping.parts(self.people.sequences())?;
+            let rows = |series: Vec<usize>| -> Vec<usize> {
+                series.into_iter().flat_map(|series| self.cases.rows_of(series)).collect()
+            };
+            let parts: Vec<(String, Vec<usize>)> =
+                parts.into_iter().map(|(name, series)| (name, rows(series))).collect();
             let name = grouping.name.as_str();
             let answers = &model.answers;
             all.extend(subgroups(&truth, answers, (name, &parts), Least::default(), &bootstrap)?);
@@ -199,11 +203,13 @@ impl Dossier<'_> {
         } else {
             header.extend(self.classes.names.iter().map(|name| format!("probability of {name}")));
         }
-        let rows = self.people.sequences().iter().zip(&self.cases.class);
-        let rows = rows.zip(model.answers.probabilities.chunks_exact(count));
+        let rows = self.cases.class.iter().zip(model.answers.probabilities.chunks_exact(count));
         let rows: Vec<Vec<Cell>> = rows
-            .map(|((sequence, class), p)| {
-                let time = time_of(sequence).parse().map_or(Cell::Missing, Cell::Number);
+            .enumerate()
+            .map(|(row, (class, p))| {
+                let (of, step) = self.cases.place(row);
+                let sequence = &self.people.sequences()[of];
+                let time = time_of(sequence, step).parse().map_or(Cell::Missing, Cell::Number);
                 let truth = match class {
                     Some(class) if count == 2 => Cell::Integer(i64::from(*class)),
                     Some(class) => Cell::Text(self.classes.names[*class as usize].clone()),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::dossier::{Dossier, Findings};
 use crate::evaluation::estimate;
-use crate::study::Missing as Fill;
+use crate::study::{Missing as Fill, Task};
 
 /// The page.
 pub(super) fn html(dossier: &Dossier<'_>, findings: &Findings) -> String {
@@ -130,12 +130,16 @@ pub(super) fn json(dossier: &Dossier<'_>, findings: &Findings) -> String {
 
 fn summary(dossier: &Dossier<'_>) -> String {
     let manifest = dossier.model.manifest();
+    let step = manifest.study.data.step();
     let steps = match manifest.encoder.length {
-        0 => "the whole series".to_owned(),
-        length => format!("the last {length} {}s", manifest.study.data.step()),
+        0 if manifest.study.study.task == Task::Label => {
+            format!("each {step} of a subject from it and all {step}s before it,")
+        }
+        0 => "a subject from the whole series".to_owned(),
+        length => format!("a subject from the last {length} {step}s"),
     };
     format!(
-        "{} tells {} ({}) of a subject from {steps} of {} channels.",
+        "{} tells {} ({}) of {steps} of {} channels.",
         dossier.evaluation.classifiers.first().map_or("The model", |model| model.name.as_str()),
         dossier.classes.label,
         dossier.classes.names.join(", "),

@@ -12,13 +12,14 @@ use sequela_eval::table::Table;
 use sequela_kernels::Context;
 use serde_json::{Value, json};
 
-use super::cases::Cases;
+use super::cases::{Asked, Cases};
 use super::predict::{network_probabilities, probabilities};
 use super::{ClassMetric, Classes};
 use crate::evaluation::estimate;
 use crate::judged::notes_list;
 use crate::model::Model;
 use crate::predict::Options;
+use crate::study::Study;
 use crate::{Error, network};
 
 /// Figures of a classifier and of its baselines on the same subjects.
@@ -32,6 +33,8 @@ pub struct ClassEvaluation {
     pub counts: Vec<usize>,
     /// Subjects judged.
     pub subjects: usize,
+    /// What each judged row is called, where it is a step of a series and not all of it.
+    pub step: Option<String>,
     /// The model, then the baselines.
     pub classifiers: Vec<Classifier>,
     /// What has to be known to read the figures.
@@ -64,9 +67,10 @@ impl ClassEvaluation {
         classes: &Classes,
         cases: &Cases,
         candidates: &[Candidate],
-        replicates: u32,
+        study: &Study,
     ) -> Result<Self, Error> {
         let truth = truth(classes, cases)?;
+        let replicates = study.evaluate.replicates;
         let bootstrap = Bootstrap { replicates, ..Bootstrap::default() };
         let mut classifiers = Vec::with_capacity(candidates.len());
         for (at, candidate) in candidates.iter().enumerate() {
@@ -87,6 +91,7 @@ impl ClassEvaluation {
             classes: classes.names.clone(),
             counts: cases.counts(classes.count()),
             subjects: subjects.len(),
+            step: cases.steps.is_some().then(|| study.data.step().to_owned()),
             classifiers,
             notes: if is_stratified(&truth) { vec![RARE_NOTE.into()] } else { Vec::new() },
         })
@@ -139,7 +144,14 @@ impl ClassEvaluation {
     pub fn judged(&self) -> String {
         let each = self.classes.iter().zip(&self.counts);
         let each: Vec<String> = each.map(|(class, count)| format!("{count} {class}")).collect();
-        format!("{} subjects, {}: {}", self.subjects, self.label, each.join(", "))
+        let subjects = match &self.step {
+            None => format!("{} subjects", self.subjects),
+            Some(step) => {
+                let steps: usize = self.counts.iter().sum();
+                format!("{steps} {step}s of {} subjects", self.subjects)
+            }
+        };
+        format!("{subjects}, {}: {}", self.label, each.join(", "))
     }
 
     /// Both tables and the notes, for a terminal.
@@ -175,6 +187,7 @@ impl ClassEvaluation {
             "classes": self.classes,
             "counts": self.counts,
             "subjects": self.subjects,
+            "rows_are": self.step.as_deref().map_or("series", |step| step),
             "classifiers": classifiers,
             "notes": self.notes,
         });
@@ -224,7 +237,8 @@ pub(super) const RARE_NOTE: &str =
 
 pub(super) fn truth(classes: &Classes, cases: &Cases) -> Result<Truth, Error> {
     let mut truth = Truth::new(classes.count());
-    for (subject, class) in cases.subject.iter().zip(&cases.class) {
+    for (row, class) in cases.class.iter().enumerate() {
+        let subject = cases.subject(row);
         let Some(class) = class else {
             return Err(Error::data(
                 subject.as_str(),
@@ -233,6 +247,9 @@ pub(super) fn truth(classes: &Classes, cases: &Cases) -> Result<Truth, Error> {
             ));
         };
         truth.push(subject, *class)?;
+    }
+    if let Some(steps) = &cases.steps {
+        truth = truth.of_steps(steps.clone())?;
     }
     Ok(truth)
 }
@@ -266,7 +283,7 @@ pub(super) fn candidates(
     }
     all.push(candidate(PREVALENCE, classes.frequencies.repeat(cases.len()), None));
     if let Some(known) = &classes.logistic {
-        let probabilities = known.probabilities(cases);
+        let probabilities = known.probabilities(cases, &model.manifest().encoder);
         all.push(candidate("logistic regression", probabilities, known.threshold));
     }
     if let Some(known) = &classes.trees {
@@ -283,8 +300,8 @@ pub(crate) fn judge(
 ) -> Result<ClassEvaluation, Error> {
     let classes = model.classes()?;
     let manifest = model.manifest();
-    let cases = Cases::of(part, &manifest.encoder)?;
+    let cases = Cases::of(part, &manifest.encoder, Asked::known(&manifest.study))?;
     let mut context = Context::new(options.threads.max(1))?;
     let candidates = candidates(model, classes, &cases, &mut context)?;
-    ClassEvaluation::judge(classes, &cases, &candidates, manifest.study.evaluate.replicates)
+    ClassEvaluation::judge(classes, &cases, &candidates, &manifest.study)
 }

@@ -8,8 +8,8 @@ use crate::Error;
 use crate::encode::{Encoder, narrow};
 use crate::feed::{Carry, Feed, ORDER, Order, Ports};
 
-/// Series, each from zero state, with its class as the target and the weight of that class as the
-/// weight of its row: 0 where the class is not known.
+/// Series, each from zero state, with the class of each of its rows as a target and the weight of
+/// that class as the weight of the row: 0 where the class is not known.
 pub(crate) struct SeriesFeed<'a> {
     encoder: &'a Encoder,
     cases: &'a Cases,
@@ -22,6 +22,8 @@ pub(crate) struct SeriesFeed<'a> {
     lengths: Vec<usize>,
     identities: Vec<u64>,
     rows: Vec<f32>,
+    targets: Vec<f32>,
+    row_weights: Vec<f32>,
 }
 
 impl<'a> SeriesFeed<'a> {
@@ -37,13 +39,15 @@ impl<'a> SeriesFeed<'a> {
             cases,
             weights,
             ports,
-            batch: batch.min(cases.len()).max(1),
+            batch: batch.min(cases.series.len()).max(1),
             most: usize::MAX,
             order,
-            list: (0..u32::try_from(cases.len()).unwrap_or(u32::MAX)).collect(),
+            list: (0..u32::try_from(cases.series.len()).unwrap_or(u32::MAX)).collect(),
             lengths: Vec::new(),
             identities: Vec::new(),
             rows: Vec::new(),
+            targets: Vec::new(),
+            row_weights: Vec::new(),
         }
     }
 
@@ -54,7 +58,7 @@ impl<'a> SeriesFeed<'a> {
     }
 
     fn count(&self) -> usize {
-        self.cases.len().min(self.most)
+        self.cases.series.len().min(self.most)
     }
 
     /// The series of batch `step`, by position.
@@ -64,12 +68,22 @@ impl<'a> SeriesFeed<'a> {
         self.list.get(start..end).unwrap_or(&[])
     }
 
-    /// Target and weight of a series.
-    fn answer(&self, at: usize) -> (f32, f32) {
-        let weight = |class: u32| self.weights.get(class as usize).copied().unwrap_or(0.0);
-        // Classes are few, so that f32 holds them.
-        self.cases.class[at]
-            .map_or((0.0, 0.0), |class| (narrow(f64::from(class)), narrow(weight(class))))
+    /// Writes targets and weights of a series: one, or one for each step.
+    fn answer(&mut self, series: usize) {
+        let span = &self.cases.spans[series];
+        let is_steps = self.cases.steps.is_some();
+        let count = if is_steps { span.len() } else { 1 };
+        for list in [&mut self.targets, &mut self.row_weights] {
+            list.clear();
+            list.resize(count, 0.0);
+        }
+        for row in self.cases.rows_of(series) {
+            let Some(class) = self.cases.class[row] else { continue };
+            let at = if is_steps { self.cases.place(row).1 - span.start } else { 0 };
+            // Classes are few, so that f32 holds them.
+            self.targets[at] = narrow(f64::from(class));
+            self.row_weights[at] = narrow(self.weights.get(class as usize).copied().unwrap_or(0.0));
+        }
     }
 }
 
@@ -98,10 +112,10 @@ impl Feed for SeriesFeed<'_> {
             let span = self.cases.spans[at].clone();
             self.rows.clear();
             self.encoder.rows(&self.cases.series[at], span.start, span, &mut self.rows);
-            let (target, weight) = self.answer(at);
+            self.answer(at);
             batch.write(self.ports.x, b, &self.rows)?;
-            batch.write(self.ports.target, b, &[target])?;
-            batch.write(self.ports.weight, b, &[weight])?;
+            batch.write(self.ports.target, b, &self.targets)?;
+            batch.write(self.ports.weight, b, &self.row_weights)?;
         }
         self.identities.clear();
         self.identities.extend(members.iter().map(|&at| u64::from(at)));

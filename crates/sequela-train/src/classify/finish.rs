@@ -44,7 +44,10 @@ pub(super) fn finish(
     let mut notes = notes(data);
     observer(&Event::Baseline { name: "prevalence, logistic regression" });
     let strengths = &study.evaluate.baselines.logistic;
-    classes.logistic = LogisticRegression::fit(&data.train, &data.tune, classes.count(), strengths);
+    let parts = (&data.train, &data.tune);
+    let seed = study.study.seed;
+    classes.logistic =
+        LogisticRegression::fit(parts, &data.encoder, classes.count(), strengths, seed);
     if classes.logistic.is_none() && !strengths.is_empty() {
         notes.push("there are too many channels for a logistic regression beside it".into());
     }
@@ -52,8 +55,7 @@ pub(super) fn finish(
     if !leaves.is_empty() {
         observer(&Event::Baseline { name: "boosted trees" });
     }
-    classes.trees =
-        BoostedTrees::fit(&data.train, &data.tune, classes.count(), leaves, study.study.seed);
+    classes.trees = BoostedTrees::fit(parts, classes.count(), leaves, seed);
     if study.ensemble.trees {
         choose_share(&mut classes, &model, data, fit)?;
     }
@@ -67,11 +69,10 @@ pub(super) fn finish(
             "the tuning part does not have both classes: the more probable class is chosen".into(),
         );
     }
-    let windows = data.test.len();
+    let windows = data.test.series.len();
     observer(&Event::Evaluating { windows, task: study.study.task });
     let candidates = candidates(&model, &classes, &data.test, &mut fit.context)?;
-    let replicates = study.evaluate.replicates;
-    let mut evaluation = ClassEvaluation::judge(&classes, &data.test, &candidates, replicates)?;
+    let mut evaluation = ClassEvaluation::judge(&classes, &data.test, &candidates, study)?;
     evaluation.notes.splice(0..0, notes);
     classes.metrics = evaluation.metrics();
     let picture = picture(&study.study.name, &classes, &data.test, &candidates)?;
@@ -181,7 +182,10 @@ fn choose_thresholds(
     let is_case = data.tune.is(1);
     let choose = |probabilities: &[f64]| -> Result<Option<f64>, Error> {
         let case: Vec<f64> = probabilities.iter().skip(1).step_by(2).copied().collect();
-        Ok(rule.choose(&case, &is_case)?)
+        Ok(match &data.tune.steps {
+            Some(steps) => rule.choose_of_steps(&case, &is_case, &steps.gains)?,
+            None => rule.choose(&case, &is_case)?,
+        })
     };
     let network = probabilities(model, classes, &data.tune, &mut fit.context)?;
     let network: Vec<f64> = network.iter().map(|&p| f64::from(p)).collect();
@@ -190,7 +194,7 @@ fn choose_thresholds(
         known.threshold = choose(&known.probabilities(&data.tune))?;
     }
     if let Some(known) = &mut classes.logistic {
-        known.threshold = choose(&known.probabilities(&data.tune))?;
+        known.threshold = choose(&known.probabilities(&data.tune, &data.encoder))?;
     }
     Ok(())
 }

@@ -159,9 +159,7 @@ impl Pool {
                 probabilities.iter_mut().skip(class).step_by(classes).for_each(|p| *p = mean);
             }
         }
-        let replicates = study.evaluate.replicates;
-        let mut pooled =
-            ClassEvaluation::judge(&classes, &self.cases, &self.candidates, replicates)?;
+        let mut pooled = ClassEvaluation::judge(&classes, &self.cases, &self.candidates, study)?;
         pooled.notes.push(format!(
             "cross-validation: {} folds by {}; each subject was judged once, by a model that \
              was neither trained nor tuned on it",

@@ -9,10 +9,10 @@ use sequela_data::split::Parts;
 use sequela_eval::classify::ThresholdRule;
 use sequela_formats::csv::{Labels, read_labels};
 
-use super::{Classes, parts};
+use super::{Classes, parts, steps};
 use crate::model::Model;
 use crate::predict::{read_cohort, read_input};
-use crate::study::{CsvData, Data, LabelSpec, Study};
+use crate::study::{CsvData, Data, LabelSpec, Study, Task};
 use crate::{Error, source};
 
 /// A cohort with a class for each subject, and its parts.
@@ -32,6 +32,9 @@ pub(super) fn load(study: &Study, limits: &Limits) -> Result<Labelled, Error> {
         return Err(Error::data("data.label", "there are no classes", "report this as a bug"));
     };
     let label = &label;
+    if study.study.task == Task::Label {
+        return steps::load(study, label, path, limits);
+    }
     let cohort = source::load(study, limits)?;
     let file = match &label.file {
         Some(file) => source::find(file, &study.base, "data.label.file")?,
@@ -86,7 +89,8 @@ fn of_targets(cohort: &Cohort, names: &[String]) -> Labels {
 
 /// Series for a classifier with the class of each subject, to judge it by: from the same table,
 /// or from a second one, `labels`, keyed by the same subject column; of a layout that has files of
-/// outcomes, from `labels` or those in or beside `path`. Subjects without a class are left out.
+/// outcomes, from `labels` or those in or beside `path`. Subjects without a class are left out. For a
+/// model of steps, with the class of each step, from `path` itself.
 ///
 /// # Errors
 /// As [`read_input`](crate::read_input), and what reading the classes gives;
@@ -98,6 +102,9 @@ pub fn read_labelled(
     model: &Model,
     limits: &Limits,
 ) -> Result<Vec<Sequence>, Error> {
+    if model.manifest().study.study.task == Task::Label {
+        return steps::read(path, labels, model, limits);
+    }
     let classes = model.classes()?;
     let file = labels.unwrap_or(path);
     let Data::Csv(CsvData { subject: Some(subject), .. }) = &model.manifest().study.data else {
@@ -136,7 +143,7 @@ fn positions(cohort: &Cohort, wanted: impl Fn(&SubjectId) -> bool) -> Vec<usize>
     all.filter(|(_, sequence)| wanted(&sequence.subject)).map(|(at, _)| at).collect()
 }
 
-fn no_match(file: &Path, label: &str) -> Error {
+pub(super) fn no_match(file: &Path, label: &str) -> Error {
     Error::Data {
         location: Location::file(file).field(label).into(),
         what: "no subject of the series has a class here".into(),
@@ -232,7 +239,7 @@ fn notes(cohort: &Cohort, labels: &Labels, label: &LabelSpec) -> Vec<String> {
 }
 
 /// Classes at most, where the study does not name them.
-const MOST_CLASSES: usize = 100;
+pub(super) const MOST_CLASSES: usize = 100;
 
 impl Classes {
     /// The classes of a study, from its training part.

@@ -1,14 +1,19 @@
-//! The baseline that a recurrent network has to beat: a logistic regression on summaries.
+//! The baseline that a recurrent network has to beat: a logistic regression on summaries, or of
+//! steps on what the network is told at each.
 
 use serde::{Deserialize, Serialize};
 
 use sequela_eval::classify::log_loss_classes;
-use sequela_eval::newton;
+use sequela_eval::newton::{self, Problem};
 
-use super::cases::Cases;
-use super::summary::{EACH, summaries};
+use super::cases::{Cases, Sample};
+use super::numbers::Sees;
+use super::summary::{EACH, regressors};
+use crate::encode::Encoder;
 
-/// A logistic regression on mean, last, lowest, highest value and share observed of each channel.
+/// A logistic regression on mean, last, lowest, highest value and share observed of each channel; of
+/// steps on the row that the network is told at each. Many steps are fitted by a sample of them, in
+/// which those of rare classes are kept.
 ///
 /// Summaries are brought to mean 0 and deviation 1 over the training part; one that does not exist
 /// (of a channel that was never observed) is its mean. With more than two classes there is one
@@ -35,26 +40,34 @@ impl LogisticRegression {
     /// Fits one for each strength and keeps that with the lowest log loss on the tuning part; of
     /// none or too many summaries there is no regression.
     pub(super) fn fit(
-        train: &Cases,
-        tune: &Cases,
+        (train, tune): (&Cases, &Cases),
+        encoder: &Encoder,
         classes: usize,
         strengths: &[f64],
+        seed: u64,
     ) -> Option<Self> {
-        let mut rows = summaries(train);
-        let width = rows.len() / train.len().max(1);
+        let sample = train.sample(MOST_ROWS, seed);
+        let mut rows = regressors(train, encoder, &sample.rows);
+        let width = rows.len() / sample.rows.len().max(1);
         if width == 0 || width > MOST {
             return None;
         }
         let (centre, spread) = moments(&rows, width);
+        let tuned = tune.sample(MOST_ROWS, seed);
         standardise(&mut rows, &centre, &spread);
         let judged: Vec<usize> = if classes == 2 { vec![1] } else { (0..classes).collect() };
         let mut best: Option<(f64, Self)> = None;
         for &strength in strengths {
-            let fit = |&class: &usize| newton::fit(&rows, width, &train.is(class), strength);
+            let fit = |&class: &usize| {
+                let is_class = train.is(class);
+                let is_case: Vec<bool> = sample.rows.iter().map(|&row| is_class[row]).collect();
+                let weights = sample.weights.as_deref();
+                Problem { weights, strength, ..Problem::new(&rows, width, &is_case) }.fit()
+            };
             let weights = judged.iter().map(fit).collect();
             let (centre, spread) = (centre.clone(), spread.clone());
             let model = Self { centre, spread, weights, strength, threshold: None };
-            let loss = model.loss(tune, classes);
+            let loss = model.loss(tune, encoder, &tuned, classes);
             // Without a tuning part the usual strength is as good as any.
             let loss = loss.unwrap_or_else(|| libm::log(strength).abs());
             if best.as_ref().is_none_or(|(lowest, _)| loss < *lowest) {
@@ -64,16 +77,26 @@ impl LogisticRegression {
         best.map(|(_, model)| model)
     }
 
-    fn loss(&self, tune: &Cases, classes: usize) -> Option<f64> {
-        let truth: Vec<u32> = tune.class.iter().copied().collect::<Option<_>>()?;
-        log_loss_classes(&self.probabilities(tune), classes, &truth, None).ok()
+    fn loss(&self, tune: &Cases, encoder: &Encoder, tuned: &Sample, classes: usize) -> Option<f64> {
+        let truth = tuned.rows.iter().map(|&row| tune.class[row]);
+        let truth: Vec<u32> = truth.collect::<Option<_>>()?;
+        let said = self.of_rows(regressors(tune, encoder, &tuned.rows));
+        log_loss_classes(&said, classes, &truth, tuned.weights.as_deref()).ok()
     }
 
     /// The probability of each class, `(N, K)`.
-    pub(super) fn probabilities(&self, cases: &Cases) -> Vec<f64> {
-        let mut rows = summaries(cases);
-        standardise(&mut rows, &self.centre, &self.spread);
+    pub(super) fn probabilities(&self, cases: &Cases, encoder: &Encoder) -> Vec<f64> {
         let mut all = Vec::with_capacity(cases.len() * self.weights.len().max(2));
+        let rows: Vec<usize> = (0..cases.len()).collect();
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            all.extend(self.of_rows(regressors(cases, encoder, rows)));
+        }
+        all
+    }
+
+    fn of_rows(&self, mut rows: Vec<f64>) -> Vec<f64> {
+        standardise(&mut rows, &self.centre, &self.spread);
+        let mut all = Vec::new();
         for row in rows.chunks_exact(self.centre.len().max(1)) {
             let each = self
                 .weights
@@ -90,9 +113,13 @@ impl LogisticRegression {
         all
     }
 
-    /// Whether the numbers of a file fit so many channels and classes.
-    pub(super) fn is_sound(&self, channels: usize, classes: usize) -> bool {
-        let width = channels * EACH;
+    /// Whether the numbers of a file fit what there is to see and so many classes: the summaries
+    /// of so many channels, or what a network is told of steps.
+    pub(super) fn is_sound(&self, sees: Sees, classes: usize) -> bool {
+        let width = match sees {
+            Sees::Series { channels } => channels * EACH,
+            Sees::Steps { width, .. } => width,
+        };
         let finite = |list: &[f64], length: usize| {
             list.len() == length && list.iter().all(|number| number.is_finite())
         };
@@ -137,3 +164,7 @@ fn standardise(rows: &mut [f64], centre: &[f64], spread: &[f64]) {
 
 /// Summaries at most: a solution costs the cube of them.
 const MOST: usize = 1500;
+/// Rows that it is fitted on at most.
+pub(super) const MOST_ROWS: usize = 24_000;
+/// Rows that are told at once.
+const ROWS_AT_ONCE: usize = 4096;

@@ -1,4 +1,5 @@
-//! `task = "classify"`: one class for each subject, told from its series.
+//! `task = "classify"` and `task = "label"`: one class for each subject, told from its series, or one
+//! for each step, told from it and those before.
 //!
 //! ```text
 //! table of series + classes --labels--> cohort with a class for each subject
@@ -7,8 +8,12 @@
 //! ```
 //!
 //! Everything that differs between rows of a loss goes through one number, the weight of the row:
-//! 0 where the class is not known, else the weight of its class. Labels of each step or several
-//! labels would be more rows and columns of the same two inputs, target and weight.
+//! 0 where the class is not known, else the weight of its class. Several labels would be more columns
+//! of the same two inputs, target and weight.
+//!
+//! **Steps** a class of each step has more rows of the same: what is judged is a row
+//! ([`cases`]), be it a series or one of its steps, which sees nothing after it. Parts, draws of the
+//! bootstrap and folds are of subjects either way. Whatever would look ahead is refused by the study.
 //!
 //! **Class weights and probabilities** a network that is trained with weights `w_k` learns
 //! probabilities of a population in which class k is `w_k` times as frequent. They are divided by
@@ -33,6 +38,7 @@ mod parts;
 mod predict;
 mod predictions;
 mod prepare;
+mod steps;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -43,11 +49,12 @@ pub use evaluation::{ClassEvaluation, Classifier};
 pub use labels::read_labelled;
 pub use logistic::LogisticRegression;
 pub use numbers::{ClassMetric, Classes};
-pub use predict::{Classified, ClassifiedRow, classify};
+pub use predict::{Classified, ClassifiedRow, StepAt, classify};
 pub use predictions::{Comparison, Predictions};
 pub use trees::BoostedTrees;
 
 pub(crate) use evaluation::judge;
 pub use folds::FoldEvaluation;
 pub(crate) use folds::{Pool, files as pooled_files, folder as fold_folder};
+pub(crate) use numbers::Sees;
 pub(crate) use prepare::Classification;

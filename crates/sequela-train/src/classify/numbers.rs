@@ -19,7 +19,7 @@ pub struct Classes {
     pub names: Vec<String>,
     /// What each counted for in training.
     pub weights: Vec<f64>,
-    /// The share of each among the training subjects: what the baseline `prevalence` says.
+    /// The share of each among the training subjects, or steps: what the baseline `prevalence` says.
     pub frequencies: Vec<f64>,
     /// The probability of the second of two classes from which on it is chosen; without it the
     /// most probable class is.
@@ -42,6 +42,23 @@ pub struct Classes {
     pub metrics: Vec<ClassMetric>,
 }
 
+/// What there is to see for the baselines of a model file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sees {
+    /// Whole series.
+    Series {
+        /// F.
+        channels: usize,
+    },
+    /// Steps of series.
+    Steps {
+        /// F.
+        channels: usize,
+        /// Numbers that the network is told at each.
+        width: usize,
+    },
+}
+
 /// One figure of one classifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,7 +74,7 @@ pub struct ClassMetric {
 }
 
 impl Classes {
-    /// The classes of a training part, by how many subjects are of each.
+    /// The classes of a training part, by how many subjects or steps are of each.
     pub(super) fn new(
         label: &str,
         names: Vec<String>,
@@ -68,7 +85,7 @@ impl Classes {
         if let Some(empty) = counts.iter().position(|&count| count == 0) {
             return Err(Error::data(
                 "data.label.classes",
-                format!("no training subject is of class {}", names[empty]),
+                format!("nothing in the training part is of class {}", names[empty]),
                 "take it out of the classes, or give more subjects of it",
             ));
         }
@@ -110,8 +127,8 @@ impl Classes {
         self.names.len()
     }
 
-    /// Whether the numbers of a file can be used, for so many channels.
-    pub(crate) fn is_sound(&self, channels: usize) -> bool {
+    /// Whether the numbers of a file can be used, for what there is to see.
+    pub(crate) fn is_sound(&self, sees: Sees) -> bool {
         let classes = self.count();
         let positive = |list: &[f64]| {
             list.len() == classes && list.iter().all(|number| number.is_finite() && *number > 0.0)
@@ -122,8 +139,8 @@ impl Classes {
             && self.threshold.is_none_or(|threshold| classes == 2 && threshold.is_finite())
             && self.recalibration.as_ref().is_none_or(|map| map.is_sound(classes))
             && self.share.is_none_or(|share| (0.0..=1.0).contains(&share) && self.trees.is_some())
-            && self.trees.as_ref().is_none_or(|known| known.is_sound(channels, classes))
-            && self.logistic.as_ref().is_none_or(|known| known.is_sound(channels, classes))
+            && self.trees.as_ref().is_none_or(|known| known.is_sound(sees, classes))
+            && self.logistic.as_ref().is_none_or(|known| known.is_sound(sees, classes))
     }
 
     /// The class of each row of probabilities, `(N, K)`: by the threshold, or the most probable.
@@ -166,7 +183,10 @@ mod tests {
         let error = Classes::new("y", names(), &[5, 2, 3], &unknown).unwrap_err();
         assert!(error.to_string().contains("train.class_weights.bb: there is no such class; did"));
         let error = Classes::new("y", names(), &[5, 0, 3], &named).unwrap_err();
-        assert!(error.to_string().contains("no training subject is of class b"), "{error}");
+        assert!(
+            error.to_string().contains("nothing in the training part is of class b"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -182,7 +202,7 @@ mod tests {
     #[test]
     fn numbers_of_a_changed_file_are_looked_at() {
         let good = Classes::new("y", names(), &[5, 2, 3], &ClassWeights::Balanced).unwrap();
-        assert!(good.is_sound(2));
+        assert!(good.is_sound(Sees::Series { channels: 2 }));
         for change in [
             |c: &mut Classes| c.names.truncate(1),
             |c: &mut Classes| c.weights[0] = 0.0,
@@ -192,7 +212,7 @@ mod tests {
         ] {
             let mut bad = good.clone();
             change(&mut bad);
-            assert!(!bad.is_sound(2), "{bad:?}");
+            assert!(!bad.is_sound(Sees::Series { channels: 2 }), "{bad:?}");
         }
     }
 }

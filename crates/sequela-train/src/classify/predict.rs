@@ -8,7 +8,7 @@ use sequela_nn::{Batch, Keep, Loss, Parameters, Runner};
 use serde_json::json;
 
 use super::Classes;
-use super::cases::Cases;
+use super::cases::{Asked, Cases};
 use super::feed::SeriesFeed;
 use crate::Error;
 use crate::encode::narrow;
@@ -39,6 +39,8 @@ pub struct ClassifiedRow {
     pub sequence: String,
     /// Steps that were looked at.
     pub steps: usize,
+    /// The step that is told of, where it is not all of the series.
+    pub at: Option<StepAt>,
     /// The probability of each class.
     pub probabilities: Vec<f32>,
     /// The class chosen, by position.
@@ -48,11 +50,25 @@ pub struct ClassifiedRow {
     pub placing: Option<Placing>,
 }
 
+/// A step of a series.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepAt {
+    /// Its number, from 0.
+    pub step: usize,
+    /// Its time in hours, where the series has times.
+    pub time: Option<f64>,
+}
+
 impl Classified {
     /// A table with one row for each series: subject, probability of each class, class, share of
-    /// cells that are missing, `inside` or `outside` of what was seen in training, and why.
+    /// cells that are missing, `inside` or `outside` of what was seen in training, and why; or one
+    /// for each step: subject, step, hours, probability of each class, class.
     pub fn to_csv(&self) -> Vec<u8> {
         let mut header = vec!["subject".to_owned()];
+        let is_steps = self.rows.iter().any(|row| row.at.is_some());
+        if is_steps {
+            header.extend(["step", "time_h"].map(str::to_owned));
+        }
         header.extend(self.classes.iter().map(|class| format!("probability of {class}")));
         header.push(self.label.clone());
         let placed = self.rows.iter().any(|row| row.placing.is_some());
@@ -64,6 +80,10 @@ impl Classified {
             .iter()
             .map(|row| {
                 let mut cells = vec![Cell::Text(row.subject.clone())];
+                if let Some(StepAt { step, time }) = row.at {
+                    cells.push(i64::try_from(step).map_or(Cell::Missing, Cell::Integer));
+                    cells.push(time.map_or(Cell::Missing, Cell::Number));
+                }
                 // Through its own shortest digits, so that 0.3 is not 0.30000001.
                 cells.extend(
                     row.probabilities
@@ -86,6 +106,16 @@ impl Classified {
             .rows
             .iter()
             .map(|row| {
+                if let Some(StepAt { step, time }) = row.at {
+                    return json!({
+                        "subject": row.subject,
+                        "sequence": row.sequence,
+                        "step": step,
+                        "time_hours": time,
+                        "probabilities": row.probabilities,
+                        "class": self.classes[row.decision],
+                    });
+                }
                 json!({
                     "subject": row.subject,
                     "sequence": row.sequence,
@@ -108,7 +138,9 @@ impl Classified {
     }
 }
 
-/// The class of each series, with the probabilities of all classes.
+/// The class of each series, or of each of its steps, with the probabilities of all classes.
+///
+/// **Causality** what is said of a step has the same bits whatever comes after it.
 ///
 /// **Missing data** a series with nothing observed gets an answer too: look at its missing values
 /// before it is used. **Determinism** the same bits for a series alone or among others, for any
@@ -123,23 +155,33 @@ pub fn classify(
     options: &Options<'_>,
 ) -> Result<Classified, Error> {
     let classes = model.classes()?;
-    let cases = Cases::of(&model.cohort(sequences)?, &model.manifest().encoder)?;
+    let manifest = model.manifest();
+    let asked = Asked::every(&manifest.study);
+    let cases = Cases::of(&model.cohort(sequences)?, &manifest.encoder, asked)?;
     let mut context = Context::new(options.threads.max(1))?;
     let probabilities = probabilities(model, classes, &cases, &mut context)?;
     let wide: Vec<f64> = probabilities.iter().map(|&p| f64::from(p)).collect();
     let decisions = classes.decide(&wide, classes.threshold);
-    let envelope = model.manifest().encoder.envelope.as_ref();
-    let rows = sequences.iter().zip(&cases.spans).zip(decisions);
-    let rows = rows.zip(probabilities.chunks_exact(classes.count())).map(
-        |(((sequence, span), decision), probabilities)| ClassifiedRow {
+    // What is said of a step must not hang on later ones.
+    let is_steps = asked == Asked::EveryStep;
+    let envelope = manifest.encoder.envelope.as_ref().filter(|_| !is_steps);
+    let rows = probabilities.chunks_exact(classes.count()).zip(decisions).enumerate();
+    let rows = rows.map(|(row, (probabilities, decision))| {
+        let (of, step) = cases.place(row);
+        let sequence = &sequences[of];
+        ClassifiedRow {
             subject: sequence.subject.as_str().to_owned(),
             sequence: sequence.id.clone(),
-            steps: span.len(),
+            steps: cases.seen(row).1.len(),
+            at: is_steps.then(|| StepAt {
+                step,
+                time: sequence.times.as_ref().and_then(|times| times.get(step)).copied(),
+            }),
             probabilities: probabilities.to_vec(),
             decision: decision as usize,
             placing: envelope.map(|envelope| envelope.place(sequence)),
-        },
-    );
+        }
+    });
     Ok(Classified {
         label: classes.label.clone(),
         classes: classes.names.clone(),
@@ -199,6 +241,7 @@ pub(super) fn network_probabilities(
     let encoder = &model.manifest().encoder;
     let (batch, given) = (cases.at_once(study.train.batch), Order::Given);
     let mut feed = SeriesFeed::new((encoder, cases), &classes.weights, ports, batch, given);
+    let is_steps = cases.steps.is_some();
     let capacity = feed.capacity(program);
     let mut runner = Runner::new(program, &capacity, &Keep::Nothing)?;
     let mut batch = Batch::new(program, &capacity)?;
@@ -208,19 +251,29 @@ pub(super) fn network_probabilities(
     let mut all = Vec::with_capacity(cases.len() * classes.count());
     for step in 0..feed.steps() {
         feed.fill(step, &mut batch)?;
-        let series = feed.members(step).len();
+        let series: Vec<usize> = feed.members(step).iter().map(|&at| at as usize).collect();
+        let rows: usize = series.iter().map(|&at| cases.rows_of(at).len()).sum();
         let mut sums: Vec<f64> = Vec::new();
         for parameters in &members {
             runner.forward(context, parameters, &batch)?;
             each.clear();
-            for b in 0..series {
+            for (b, &at) in series.iter().enumerate() {
                 runner.read(output, &batch, b, &mut logits);
-                each.extend(logits.iter().map(|&logit| f64::from(logit)));
+                if !is_steps {
+                    each.extend(logits.iter().map(|&logit| f64::from(logit)));
+                    continue;
+                }
+                let (start, steps) = (cases.spans[at].start, cases.spans[at].len());
+                let width = logits.len() / steps.max(1);
+                for row in cases.rows_of(at) {
+                    let from = (cases.place(row).1 - start) * width;
+                    each.extend(logits[from..from + width].iter().map(|&logit| f64::from(logit)));
+                }
             }
             sums.resize(each.len(), 0.0);
             sums.iter_mut().zip(&each).for_each(|(sum, logit)| *sum += logit);
         }
-        for sums in sums.chunks_exact((sums.len() / series.max(1)).max(1)) {
+        for sums in sums.chunks_exact((sums.len() / rows.max(1)).max(1)) {
             logits.clear();
             logits.extend(sums.iter().map(|sum| narrow(sum / members.len() as f64)));
             unweigh(&mut logits, &classes.weights);

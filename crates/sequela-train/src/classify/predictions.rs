@@ -16,7 +16,7 @@ use sequela_formats::csv::{Cell, LineHeader, to_csv};
 use sequela_kernels::Context;
 use serde_json::{Value, json};
 
-use super::cases::Cases;
+use super::cases::{Asked, Cases};
 use super::evaluation::RARE_NOTE;
 use super::predict::probabilities;
 use crate::Error;
@@ -55,13 +55,17 @@ impl Predictions {
                 hint: "judge each on the same people: sequela evaluate MODEL FILE".into(),
             });
         }
-        let cases = Cases::of(&model.cohort(sequences)?, &model.manifest().encoder)?;
+        let manifest = model.manifest();
+        let asked = Asked::known(&manifest.study);
+        let cases = Cases::of(&model.cohort(sequences)?, &manifest.encoder, asked)?;
         let mut context = Context::new(options.threads.max(1))?;
         let said = probabilities(model, classes, &cases, &mut context)?;
         let mut rows = BTreeMap::new();
-        for ((sequence, class), p) in sequences.iter().zip(&cases.class).zip(said.chunks_exact(2)) {
+        for (row, (class, p)) in cases.class.iter().zip(said.chunks_exact(2)).enumerate() {
             let Some(class) = class else { continue };
-            put(&mut rows, &sequence.subject, time_of(sequence), (*class == 1, plain(p[1])));
+            let (of, step) = cases.place(row);
+            let time = time_of(&sequences[of], step);
+            put(&mut rows, cases.subject(row), time, (*class == 1, plain(p[1])));
         }
         let name = crate::network::name(&model.manifest().study);
         Ok(Self { name, threshold: classes.threshold, rows })
@@ -364,9 +368,9 @@ impl Comparison {
 }
 
 /// Hours of the last step that was looked at, else how many steps there were.
-pub(super) fn time_of(sequence: &Sequence) -> String {
-    let last = sequence.times.as_ref().and_then(|times| times.last());
-    last.map_or_else(|| sequence.len().to_string(), f64::to_string)
+pub(super) fn time_of(sequence: &Sequence, last: usize) -> String {
+    let time = sequence.times.as_ref().and_then(|times| times.get(last));
+    time.map_or_else(|| (last + 1).to_string(), f64::to_string)
 }
 
 /// Through its own shortest digits, so that 0.3 is not 0.30000001.

@@ -8,7 +8,7 @@ use sequela_data::split::Parts;
 use sequela_nn::{Loss, Program};
 
 use super::Classes;
-use super::cases::Cases;
+use super::cases::{Asked, Cases};
 use super::feed::SeriesFeed;
 use super::groups::Grouping;
 use super::{audit, finish, labels};
@@ -72,12 +72,13 @@ impl Classification {
         }
         // Forecasts alone have a channel that they are about.
         let encoder = Encoder::fit(study, &parts.train, 0)?;
-        let train = Cases::of(&parts.train, &encoder)?;
+        let asked = Asked::known(study);
+        let train = Cases::of(&parts.train, &encoder, asked)?;
         notes.push(audit::audit(study, &parts, &encoder, &train, &names)?);
-        let tune = Cases::of(&parts.tune, &encoder)?;
+        let tune = Cases::of(&parts.tune, &encoder, asked)?;
         let judged_on_training = parts.test.is_empty();
         let test = if judged_on_training { &parts.train } else { &parts.test };
-        let test = Cases::of(test, &encoder)?;
+        let test = Cases::of(test, &encoder, asked)?;
         let classes = Classes::of(study, &names, &train.counts(names.len()))?;
         let program = network::classifier(study, &encoder, names.len())?;
         Ok(Self {
@@ -144,8 +145,8 @@ impl Trainable for Classification {
     }
 
     fn rows(&self, study: &Study) -> usize {
-        let series = self.train.len().max(1);
-        self.train.steps().div_ceil(series).saturating_mul(study.train.batch.min(series))
+        let series = self.train.series.len().max(1);
+        self.train.total_steps().div_ceil(series).saturating_mul(study.train.batch.min(series))
     }
 
     fn finish(

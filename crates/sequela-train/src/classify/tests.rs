@@ -14,9 +14,9 @@ use sequela_nn::{
 use serde_json::Value;
 
 use super::LogisticRegression;
-use super::cases::Cases;
+use super::cases::{Asked, Cases};
 use super::feed::SeriesFeed;
-use super::numbers::balanced;
+use super::numbers::{Sees, balanced};
 use super::summary::summaries;
 use crate::encode::{Encoder, narrow};
 use crate::feed::{Feed as _, Order, Ports};
@@ -84,20 +84,28 @@ fn summaries_and_regressions_are_those_of_numpy_and_scikit_learn() {
         let count = if name == "two" { 2 } else { 3 };
         let train = cohort(&facts["train"], &of("classes"), 3);
         let encoder = Encoder::fit(&study, &train, 0).unwrap();
-        let train = Cases::of(&train, &encoder).unwrap();
-        let tune = Cases::of(&cohort(&facts["tune"], &of("tune_classes"), 3), &encoder).unwrap();
-        close(&summaries(&train), &flat(&facts["summaries"]), 1e-12);
+        let train = Cases::of(&train, &encoder, Asked::Series).unwrap();
+        let tune =
+            Cases::of(&cohort(&facts["tune"], &of("tune_classes"), 3), &encoder, Asked::Series)
+                .unwrap();
+        close(
+            &summaries(&train, &(0..train.len()).collect::<Vec<_>>()),
+            &flat(&facts["summaries"]),
+            1e-12,
+        );
         close(&balanced(&train.counts(count)), &numbers(&facts[name]["balanced"]), 1e-15);
 
         let strengths = numbers(&facts["strengths"]);
-        let model = LogisticRegression::fit(&train, &tune, count, &strengths).unwrap();
+        let model =
+            LogisticRegression::fit((&train, &tune), &encoder, count, &strengths, 0).unwrap();
         close(&model.centre, &numbers(&facts["centre"]), 1e-12);
         close(&model.spread, &numbers(&facts["spread"]), 1e-12);
         close(&[model.strength], &[facts[name]["strength"].as_f64().unwrap()], 0.0);
         close(&model.weights.concat(), &flat(&facts[name]["weights"]), 1e-8);
-        let ours = model.probabilities(&tune);
+        let ours = model.probabilities(&tune, &encoder);
         close(&ours, &flat(&facts[name]["probabilities"]), 1e-9);
-        assert!(model.is_sound(3, count) && !model.is_sound(2, count));
+        let sees = |channels: usize| Sees::Series { channels };
+        assert!(model.is_sound(sees(3), count) && !model.is_sound(sees(2), count));
     }
 }
 
@@ -125,7 +133,7 @@ fn weighted(
     let study = Study::parse(STUDY, Path::new("oracle.toml"), &[]).unwrap();
     let cohort = cohort(logits, class, width);
     let encoder = Encoder::fit(&study, &cohort, 0).unwrap();
-    let cases = Cases::of(&cohort, &encoder).unwrap();
+    let cases = Cases::of(&cohort, &encoder, Asked::Series).unwrap();
     let ports = Ports::find(&program, CLASS).unwrap();
     let mut feed = SeriesFeed::new((&encoder, &cases), weights, ports, class.len(), Order::Given);
     let capacity = feed.capacity(&program);

@@ -312,7 +312,7 @@ impl Check<'_> {
             _ => {
                 return Err(Error::Unsupported {
                     location: self.at("model.kind").into(),
-                    what: "forecasts are trained with a sequence model, classes with that or with RETAIN"
+                    what: "forecasts and classes of steps are trained with a sequence model, classes of series with that or with RETAIN"
                         .into(),
                     hint: "write kind = \"sequence\", or kind = \"retain\" for classes".into(),
                 });

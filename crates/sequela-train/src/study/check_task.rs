@@ -1,7 +1,7 @@
 //! What a study of one task may say: fields of the other are refused rather than left unheard.
 
 use sequela_eval::classify::ThresholdRule;
-use sequela_nn::{Architecture, Loss, Pooling};
+use sequela_nn::{Architecture, Directions, Loss, Pooling};
 
 use super::check::Check;
 use super::{
@@ -16,10 +16,11 @@ impl Check<'_> {
         match study.study.task {
             Task::Forecast => self.forecast(study),
             Task::Classify => self.classify(study),
+            Task::Label => self.steps(study),
             _ => Err(Error::Unsupported {
                 location: self.at("study.task").into(),
                 what: "only forecasts and classes can be trained yet".into(),
-                hint: "write task = \"forecast\" or task = \"classify\"".into(),
+                hint: "write task = \"forecast\", \"classify\" or \"label\"".into(),
             }),
         }
     }
@@ -125,21 +126,118 @@ impl Check<'_> {
         )
     }
 
+    /// A class for each subject.
     fn classify(&self, study: &Study) -> Result<(), Error> {
+        if study.data.label().is_none() && !matches!(study.data, Data::Csv(_))
+            || matches!(study.data, Data::Physionet2019(_))
+        {
+            return Err(Error::Unsupported {
+                location: self.at("data.kind").into(),
+                what: "these data have no class for each subject".into(),
+                hint: "write kind = \"csv\" with a label, or physionet2012; physionet2019 has a class \
+                       for each hour, task = \"label\""
+                    .into(),
+            });
+        }
+        if study.evaluate.threshold == ThresholdRule::SepsisUtility {
+            return Err(self.refuse(
+                "evaluate.threshold",
+                "the utility is of hourly warnings, and this study tells one class for each subject",
+                "write task = \"label\", or threshold = \"youden\", \"f1\" or \"event1\"",
+            ));
+        }
+        if let Architecture::Sequence(model) = &study.model
+            && model.pooling == Pooling::None
+        {
+            return Err(self.refuse(
+                "model.pooling",
+                "a class is of the whole series, not of each step",
+                "write pooling = \"last\", or mean, max, attention; or task = \"label\"",
+            ));
+        }
+        self.at_most("window.length", study.window.length as u64, super::check::STEPS)?;
+        self.classes(study)
+    }
+
+    /// A class for each step, told without looking ahead.
+    fn steps(&self, study: &Study) -> Result<(), Error> {
+        match &study.data {
+            Data::Physionet2019(_) => {}
+            Data::Csv(data) => self.step_table(data)?,
+            _ => {
+                return Err(Error::Unsupported {
+                    location: self.at("data.kind").into(),
+                    what: "these data have no class for each step".into(),
+                    hint: "write kind = \"csv\" with a label, or physionet2019".into(),
+                });
+            }
+        }
+        if study.window.length != 0 {
+            return Err(self.refuse(
+                "window.length",
+                "a step is told from all that came before it",
+                "leave it out",
+            ));
+        }
+        if let Architecture::Sequence(model) = &study.model {
+            if model.pooling != Pooling::None {
+                return Err(self.refuse(
+                    "model.pooling",
+                    "each step has a class of its own, and pooling would let it see later ones",
+                    "write pooling = \"none\", or leave it out",
+                ));
+            }
+            if model.directions != Directions::Forward {
+                return Err(self.refuse(
+                    "model.directions",
+                    "reading both ways, a step would be told from later ones",
+                    "write directions = \"forward\", or leave it out",
+                ));
+            }
+        }
+        self.classes(study)?;
+        let two = study.data.label().is_none_or(|label| label.classes.len() <= 2);
+        if study.evaluate.threshold == ThresholdRule::SepsisUtility && !two {
+            return Err(self.refuse(
+                "evaluate.threshold",
+                "the utility is of warnings, for two classes",
+                "leave it out",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What a table of steps may say.
+    fn step_table(&self, data: &CsvData) -> Result<(), Error> {
+        if data.label.as_ref().is_some_and(|label| label.file.is_some()) {
+            return Err(self.refuse(
+                "data.label.file",
+                "the class of a step stands in its own row",
+                "leave it out, and give the table of the series the column",
+            ));
+        }
+        for (field, is_written) in [
+            ("data.long", data.long.is_some()),
+            ("data.every_seconds", data.every_seconds.is_some()),
+        ] {
+            if is_written {
+                return Err(self.refuse(
+                    field,
+                    "a class of each step needs one row for each step",
+                    "leave it out, and give a table with a row for each time of each subject",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is common to classes of subjects and of steps.
+    fn classes(&self, study: &Study) -> Result<(), Error> {
         let (label, target) = match &study.data {
             Data::Csv(data) => (self.label(data)?.clone(), data.target.is_some()),
-            data => match data.label() {
-                Some(label) => (label, false),
-                None => {
-                    return Err(Error::Unsupported {
-                        location: self.at("data.kind").into(),
-                        what: "these data have no class for each subject".into(),
-                        hint: "write kind = \"csv\" with a label, or physionet2012".into(),
-                    });
-                }
-            },
+            data => (data.label().unwrap_or_else(|| LabelSpec::of_column("class")), false),
         };
-        let only = "it is for forecasts, and this study classifies";
+        let only = "it is for forecasts, and this study tells classes";
         let hint = "leave it out, or write task = \"forecast\" in [study]";
         let (window, usual) = (&study.window, Window::default());
         let (baselines, usual_baselines) = (&study.evaluate.baselines, Baselines::default());
@@ -169,7 +267,6 @@ impl Check<'_> {
             ],
         )?;
         self.sides(study)?;
-        self.at_most("window.length", window.length as u64, super::check::STEPS)?;
         if window.clip.is_some_and(|clip| !(clip > 0.0 && clip.is_finite())) {
             return Err(self.refuse(
                 "window.clip",
@@ -194,7 +291,7 @@ impl Check<'_> {
             return Err(self.refuse(
                 "data.label",
                 "nothing says what the classes are",
-                "add label = { name = \"died\" } to [data], the column that has each subject's class",
+                "add label = { name = \"died\" } to [data], the column that has each subject's or step's class",
             ));
         };
         if data.subject.is_none() {
@@ -274,15 +371,6 @@ impl Check<'_> {
     }
 
     fn decisions(&self, study: &Study, label: &LabelSpec) -> Result<(), Error> {
-        if let Architecture::Sequence(model) = &study.model
-            && model.pooling == Pooling::None
-        {
-            return Err(self.refuse(
-                "model.pooling",
-                "a class is of the whole series, not of each step",
-                "write pooling = \"last\", or mean, max, attention",
-            ));
-        }
         if label.classes.len() > 2 && study.evaluate.threshold != ThresholdRule::default() {
             return Err(self.refuse(
                 "evaluate.threshold",

@@ -1,4 +1,4 @@
-//! The fields of `task = "classify"`: whose class is what, and what each class counts for.
+//! The fields of `task = "classify"` and `"label"`: whose class is what, and what each class counts for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The class of each subject: a column of words.
+/// The class of each subject, or of each step: a column of words.
 ///
 /// An empty cell, `NA`, `NaN` or `null` is an unknown class; subjects without one are left out
-/// and counted. `none` is a word like any other.
+/// and counted. For `task = "label"` each row has a word of its own, or none. `none` is a word like any other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LabelSpec {
@@ -24,6 +24,13 @@ pub struct LabelSpec {
     /// classes the second is the case that sensitivity, AUROC and the threshold are about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+}
+
+impl LabelSpec {
+    /// A column of the table of the series, with whatever classes it has.
+    pub(crate) fn of_column(name: &str) -> Self {
+        Self { name: name.to_owned(), file: None, classes: Vec::new() }
+    }
 }
 
 /// What an error about a subject of each class counts for, relative to others.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sequela_data::heart_rate::BeatOptions;
-use sequela_data::load::{Stays, Subjects};
+use sequela_data::load::{SEPSIS, Stays, Subjects};
 use sequela_data::scaling::ScalingMethod;
 use sequela_formats::csv::TimeFormat;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ impl Data {
         }
     }
 
-    /// What the classes of subjects are: as written, or as the layout has them.
+    /// What the classes of subjects or steps are: as written, or as the layout has them.
     pub(crate) fn label(&self) -> Option<LabelSpec> {
         match self {
             Self::Csv(data) => data.label.clone(),
@@ -63,6 +63,11 @@ impl Data {
                 name: Stays::OUTCOME.to_owned(),
                 file: data.outcomes.clone(),
                 classes: Stays::CLASSES.map(str::to_owned).to_vec(),
+            }),
+            Self::Physionet2019(_) => Some(LabelSpec {
+                name: SEPSIS.0.to_owned(),
+                file: None,
+                classes: SEPSIS.1.map(str::to_owned).to_vec(),
             }),
             _ => None,
         }
@@ -125,7 +130,7 @@ pub struct CsvData {
     /// What one step is called.
     #[serde(default = "step")]
     pub step: String,
-    /// The class of each subject, for `task = "classify"`.
+    /// The class of each subject, for `task = "classify"`, or of each step, for `task = "label"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<LabelSpec>,
 }

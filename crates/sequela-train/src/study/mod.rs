@@ -75,7 +75,32 @@
 //! # trees = true
 //! ```
 //!
-//! Either may say what `sequela search` tries beside its own settings:
+//! Or, with a class for each step (`task = "label"`), told from this step and those before it:
+//!
+//! ```toml
+//! study = { name = "sepsis-hourly", task = "label" }
+//!
+//! [data]
+//! kind = "csv"                        # or physionet2019, whose label is SepsisLabel
+//! path = "hours.csv"                  # one row for each step of each subject
+//! subject = "stay"
+//! time = { name = "hour", format = "hours" }
+//! values = [{ name = "HR", unit = "bpm" }, { name = "Lactate", unit = "mmol/L" }]
+//! # A column of this table; steps with an empty cell are seen, but neither trained nor judged.
+//! label = { name = "SepsisLabel", classes = ["0", "1"] }
+//!
+//! [model]                             # reads forward, answers at each step
+//! kind = "sequence"
+//! cell = "gru"
+//!
+//! [evaluate]
+//! # As for classes, or "sepsis_utility": the score of the PhysioNet/CinC Challenge 2019.
+//! threshold = "sepsis_utility"
+//! ```
+//!
+//! window (without length), split, audit, train, ensemble and evaluate are those of classes.
+//!
+//! Each of them may say what `sequela search` tries beside its own settings:
 //!
 //! ```toml
 //! [search]
@@ -108,8 +133,9 @@ mod window;
 use std::path::{Path, PathBuf};
 
 use sequela_core::{Limits, Location};
+use sequela_eval::classify::ThresholdRule;
 use sequela_formats::bounded;
-use sequela_nn::{Architecture, Loss};
+use sequela_nn::{Architecture, Loss, Pooling};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -217,6 +243,13 @@ pub enum Task {
     Survive,
 }
 
+impl Task {
+    /// Whether classes are told, of series or of their steps.
+    pub(crate) fn tells_classes(self) -> bool {
+        matches!(self, Self::Classify | Self::Label)
+    }
+}
+
 impl Study {
     /// The study in a file, after `overrides`.
     ///
@@ -250,23 +283,32 @@ impl Study {
 
     /// What a task needs to be told, and what it has for a default.
     fn follow_task(&mut self, document: &Document) -> Result<(), Error> {
-        match self.study.task {
-            Task::Forecast => {
-                let missing =
-                    |section, field| Err(document.explain(Fault::missing(section, field)));
-                if !document.has(&["window"]) {
-                    return missing(None, "window");
-                }
-                for field in ["length", "horizons"] {
-                    if !document.has(&["window", field]) {
-                        return missing(Some("window"), field);
-                    }
+        if self.study.task == Task::Forecast {
+            let missing = |section, field| Err(document.explain(Fault::missing(section, field)));
+            if !document.has(&["window"]) {
+                return missing(None, "window");
+            }
+            for field in ["length", "horizons"] {
+                if !document.has(&["window", field]) {
+                    return missing(Some("window"), field);
                 }
             }
-            Task::Classify if !document.has(&["train", "loss"]) => {
-                self.train.loss = Loss::CrossEntropy { class_weights: Vec::new() };
+        }
+        if self.study.task.tells_classes() && !document.has(&["train", "loss"]) {
+            self.train.loss = Loss::CrossEntropy { class_weights: Vec::new() };
+        }
+        if self.study.task == Task::Label {
+            // A class of each step has no pooling to be said; what is written is checked.
+            if let Architecture::Sequence(model) = &mut self.model
+                && !document.has(&["model", "pooling"])
+            {
+                model.pooling = Pooling::None;
             }
-            _ => {}
+            if matches!(self.data, Data::Physionet2019(_))
+                && !document.has(&["evaluate", "threshold"])
+            {
+                self.evaluate.threshold = ThresholdRule::SepsisUtility;
+            }
         }
         // A fold tests its share of the subjects: there is no other share to be said.
         if self.split.folds.is_some() && !document.has(&["split", "fractions", "test"]) {

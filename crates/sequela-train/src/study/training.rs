@@ -45,7 +45,7 @@ pub struct Train {
     pub schedule: Schedule,
     /// What is made small: mean squared error where it is left out, cross-entropy for classes.
     pub loss: Loss,
-    /// What each class counts for, for `task = "classify"`.
+    /// What each class counts for, for `task = "classify"` and `"label"`.
     #[serde(skip_serializing_if = "ClassWeights::is_none")]
     pub class_weights: ClassWeights,
     /// When checkpoints are written.
@@ -175,7 +175,8 @@ pub struct EvaluateSection {
     pub replicates: u32,
     /// Steps between two windows that are judged.
     pub stride: usize,
-    /// How the threshold between two classes is chosen, on the tuning part.
+    /// How the threshold between two classes is chosen, on the tuning part; for PhysioNet 2019 by
+    /// its utility where it is left out.
     #[serde(skip_serializing_if = "is_usual")]
     pub threshold: ThresholdRule,
     /// How probabilities of classes are made to come true, on the tuning part; not at all where it

@@ -59,7 +59,7 @@ pub(crate) struct Trained<'a> {
 /// Loads, splits and scales what a study asks for.
 pub(crate) fn prepare(study: &Study, limits: &Limits) -> Result<Box<dyn Trainable>, Error> {
     Ok(match study.study.task {
-        Task::Classify => Box::new(Classification::new(study, limits)?),
+        Task::Classify | Task::Label => Box::new(Classification::new(study, limits)?),
         // Other tasks are refused where the study is read.
         _ => Box::new(Prepared::new(study, limits)?),
     })

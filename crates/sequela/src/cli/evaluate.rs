@@ -26,7 +26,7 @@ missing data, a model card and the items of TRIPOD+AI; open it in a browser), re
 predictions.csv (which names the subjects). --by adds subgroups: a channel, or bands of it.
 
 A classifier is judged by the classes of the subjects in FILE: a column of the name that its study
-gives, in FILE itself or in the table named by --labels.
+gives, in FILE itself or in the table named by --labels; a model of steps by that of each row of FILE.
 
 Examples:
   sequela evaluate run

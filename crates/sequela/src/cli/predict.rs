@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use sequela_core::{Class, Limits};
 use sequela_formats::durable::{sweep_beside, write_atomic};
 use sequela_nn::Precision;
-use sequela_train::{Model, Options, PredictRows, classify, predict, read_input};
+use sequela_train::{Model, Options, PredictRows, Task, classify, predict, read_input};
 
 use super::console::Console;
 use super::failure::{Failure, Outcome};
@@ -17,7 +17,8 @@ use super::stream::Streaming;
 #[command(after_long_help = "\
 The file needs the columns that the model was trained on, by name; the order does not matter.
 A forecast needs a whole window of steps before it; shorter series are refused. A classifier answers
-for each subject of the file: the probability of each class, and the class chosen.
+for each subject of the file: the probability of each class, and the class chosen; a model of steps
+answers for each step, from it and those before it alone.
 
 With --stream, each line of FILE (or - for standard input) holds one step of one subject, and is
 answered by one line: the forecasts at the model's horizons, empty until there is a whole window. The
@@ -74,6 +75,21 @@ impl Predict {
         let limits = Limits::default();
         let model = Model::load(&self.model, &limits)?;
         let classifies = model.manifest().classes.is_some();
+        let of_steps = model.manifest().study.study.task == Task::Label;
+        if of_steps && self.streaming.is_asked_for() {
+            return Err(Failure::new(
+                Class::Usage,
+                "streams are of forecasts; this model tells the class of each step from a file",
+                "leave --stream out: the answer for a step does not change when later ones are added",
+            ));
+        }
+        if of_steps && self.every {
+            return Err(Failure::new(
+                Class::Usage,
+                "the model answers for each step in any case",
+                "leave --every out",
+            ));
+        }
         if classifies && (self.streaming.is_asked_for() || self.every) {
             return Err(Failure::new(
                 Class::Usage,
@@ -97,7 +113,8 @@ impl Predict {
         let (count, text, table) = if classifies {
             let classified = classify(&model, &sequences, &options);
             let classified = classified.map_err(|error| self.failure(error))?;
-            let count = format!("the classes of {} subjects", classified.rows.len());
+            let what = if of_steps { "steps" } else { "subjects" };
+            let count = format!("the classes of {} {what}", classified.rows.len());
             (count, classified.to_json(), classified.to_csv())
         } else {
             let rows = if self.every { PredictRows::Every } else { PredictRows::Last };

@@ -199,7 +199,7 @@ fn part(part: &Part, what: &str, task: Task) -> String {
 /// What a network is shown at once.
 fn example(task: Task, count: usize) -> &'static str {
     match (task, count) {
-        (Task::Classify, _) => "series",
+        (Task::Classify | Task::Label, _) => "series",
         (_, 1) => "window",
         _ => "windows",
     }

@@ -1,31 +1,76 @@
-//! What the trees see of a series: twelve numbers of each channel, and its length.
+//! What the trees see of a row: twelve numbers of each channel, and its length; of a step also four of
+//! what was lately.
 
 use std::ops::Range;
 
 use crate::classify::cases::Cases;
+use crate::classify::numbers::Sees;
 use crate::encode::narrow;
-use crate::series::Series;
+use crate::series::{NEVER, Series};
 
 /// Numbers of one channel.
-pub(super) const WIDTH: usize = 12;
+const WIDTH: usize = 12;
+/// Those that steps have beside.
+const RECENT: usize = 4;
+
+/// Numbers of a row.
+pub(super) fn width(sees: Sees) -> usize {
+    match sees {
+        Sees::Series { channels } => channels * WIDTH + 1,
+        Sees::Steps { channels, .. } => channels * (WIDTH + RECENT) + 1,
+    }
+}
 
 /// `(N, 12 F + 1)` row by row: of the observed values of each channel the mean, the first, the
 /// last, the lowest, the highest, the deviation, the slope over steps, the mean of the last third
 /// of the steps and its difference to that of the first third, the share of steps at which it was
-/// observed, and the steps before the first and since the last of them; then the number of steps.
+/// observed, and the steps before the first and since the last of them; of a step also the mean, the
+/// lowest and the highest of the last eight steps, and how far the last value is from the one that was
+/// the last six steps ago; then the number of steps.
 ///
-/// **Units** those of the scaled series. **Missing data** NaN where there is no such number.
-pub(super) fn features(cases: &Cases) -> Vec<f32> {
-    let width = cases.series.first().map_or(0, |series| series.features * WIDTH + 1);
-    let mut all = Vec::with_capacity(cases.len() * width);
-    for (series, span) in cases.series.iter().zip(&cases.spans) {
+/// **Units** those of the scaled series. **Missing data** NaN where there is no such number. **Cost**
+/// for each row the steps that it sees.
+pub(super) fn features(cases: &Cases, rows: &[usize]) -> Vec<f32> {
+    let mut all = Vec::new();
+    for &row in rows {
+        let (series, span) = cases.seen(row);
         for channel in 0..series.features {
-            all.extend(of_channel(series, span, channel).map(narrow));
+            all.extend(of_channel(series, &span, channel).map(narrow));
+            if cases.steps.is_some() {
+                all.extend(recent(series, &span, channel));
+            }
         }
         all.push(narrow(span.len() as f64));
     }
     all
 }
+
+/// Mean, lowest and highest of late, and how far the last value is from an earlier one.
+fn recent(series: &Series, span: &Range<usize>, channel: usize) -> [f32; RECENT] {
+    let (mut sum, mut count) = (0.0, 0.0);
+    let (mut low, mut high) = (f32::NAN, f32::NAN);
+    for step in span.start.max(span.end.saturating_sub(LATELY))..span.end {
+        let cell = step * series.features + channel;
+        if series.seen[cell] as usize == step {
+            let value = series.scaled[cell];
+            sum += f64::from(value);
+            count += 1.0;
+            (low, high) = (low.min(value), high.max(value));
+        }
+    }
+    let last = |end: usize| {
+        let seen = series.seen[(end - 1) * series.features + channel];
+        let known = seen != NEVER && seen as usize >= span.start;
+        known.then(|| series.scaled[seen as usize * series.features + channel])
+    };
+    let before = span.end.checked_sub(BEFORE).filter(|end| *end > span.start).and_then(last);
+    let change = last(span.end).zip(before).map_or(f32::NAN, |(now, before)| now - before);
+    [narrow(sum / count), low, high, change]
+}
+
+/// Steps that are lately, and steps to an earlier value.
+const LATELY: usize = 8;
+const BEFORE: usize = 6;
 
 fn of_channel(series: &Series, span: &Range<usize>, channel: usize) -> [f64; WIDTH] {
     let steps = span.len();

@@ -23,12 +23,39 @@ impl Slopes {
     }
 
     /// What a leaf gains, and what it says.
-    fn gain(self) -> f64 {
-        self.first * self.first / (self.second + RIDGE)
+    fn gain(self, caution: Caution) -> f64 {
+        self.first * self.first / (self.second + caution.ridge())
     }
 
-    fn says(self) -> f32 {
-        narrow(-RATE * self.first / (self.second + RIDGE))
+    fn says(self, caution: Caution) -> f32 {
+        narrow(-RATE * self.first / (self.second + caution.ridge()))
+    }
+}
+
+/// How much rows have to say before they are heard: the steps of one person are much alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caution {
+    /// Each row is a person.
+    Series,
+    /// Many rows are of one person.
+    Steps,
+}
+
+impl Caution {
+    /// What is added to second derivatives.
+    fn ridge(self) -> f64 {
+        match self {
+            Self::Series => 5.0,
+            Self::Steps => 50.0,
+        }
+    }
+
+    /// Rows of a leaf at least.
+    fn least_rows(self) -> usize {
+        match self {
+            Self::Series => 20,
+            Self::Steps => 400,
+        }
     }
 }
 
@@ -60,15 +87,17 @@ struct Leaf {
 }
 
 /// Grows trees on one table.
+#[derive(Clone)]
 pub(super) struct Grower<'a> {
-    bins: &'a Bins,
+    pub(super) bins: &'a Bins,
     leaves: usize,
+    caution: Caution,
     columns: Vec<u32>,
 }
 
 impl<'a> Grower<'a> {
-    pub(super) fn new(bins: &'a Bins, leaves: usize) -> Self {
-        Self { bins, leaves: leaves.max(2), columns: Vec::new() }
+    pub(super) fn new(bins: &'a Bins, leaves: usize, caution: Caution) -> Self {
+        Self { bins, leaves: leaves.max(2), caution, columns: Vec::new() }
     }
 
     /// A tree down the slopes of all rows, on some of the columns and rows; none where nothing can
@@ -80,7 +109,7 @@ impl<'a> Grower<'a> {
         let rows: Vec<u32> = chosen.collect();
         let mut tree = Tree::default();
         let total = rows.iter().fold(Slopes::default(), |sum, &row| sum.plus(slopes[row as usize]));
-        let node = tree.leaf(total.says());
+        let node = tree.leaf(total.says(self.caution));
         let histogram = self.histogram(&rows, slopes);
         let mut open = vec![self.leaf(node, rows, total, histogram)];
         for _ in 1..self.leaves {
@@ -117,7 +146,7 @@ impl<'a> Grower<'a> {
     }
 
     fn leaf(&self, node: usize, rows: Vec<u32>, total: Slopes, histogram: Vec<Cell>) -> Leaf {
-        let cut = if rows.len() < 2 * LEAST_ROWS {
+        let cut = if rows.len() < 2 * self.caution.least_rows() {
             None
         } else {
             self.cut(&histogram, total, rows.len())
@@ -128,7 +157,7 @@ impl<'a> Grower<'a> {
     /// The cut that gains most; none where no cut gains anything.
     fn cut(&self, histogram: &[Cell], total: Slopes, rows: usize) -> Option<Cut> {
         let mut best: Option<Cut> = None;
-        let before = total.gain();
+        let (before, least) = (total.gain(self.caution), self.caution.least_rows());
         for (&column, cells) in self.columns.iter().zip(histogram.chunks_exact(ROOM)) {
             let column = column as usize;
             let missing = cells[0];
@@ -144,11 +173,11 @@ impl<'a> Grower<'a> {
                     first.slopes = first.slopes.plus(cell.slopes);
                     first.rows += cell.rows;
                     let count = first.rows as usize;
-                    if count < LEAST_ROWS || rows - count < LEAST_ROWS {
+                    if count < least || rows - count < least {
                         continue;
                     }
                     let second = total.less(first.slopes);
-                    let gain = first.slopes.gain() + second.gain() - before;
+                    let gain = first.slopes.gain(self.caution) + second.gain(self.caution) - before;
                     if gain > best.map_or(LEAST_GAIN, |cut| cut.gain) {
                         let first = first.slopes;
                         best = Some(Cut { gain, column, bin, missing_first, first });
@@ -168,7 +197,7 @@ impl<'a> Grower<'a> {
         let (first, second): (Vec<u32>, Vec<u32>) =
             leaf.rows.iter().partition(|row| goes_first(row));
         let totals = [cut.first, leaf.total.less(cut.first)];
-        let nodes = totals.map(|total| tree.leaf(total.says()));
+        let nodes = totals.map(|total| tree.leaf(total.says(self.caution)));
         let cuts = &self.bins.cuts[cut.column];
         tree.column[leaf.node] = Some(u32::try_from(cut.column).unwrap_or(u32::MAX));
         // Every number goes first where the missing ones are parted from the rest.
@@ -208,10 +237,6 @@ fn best(open: &[Leaf]) -> Option<usize> {
 const ROOM: usize = BINS + 1;
 /// How far a tree goes down its slope.
 const RATE: f64 = 0.04;
-/// Added to second derivatives.
-const RIDGE: f64 = 5.0;
-/// Rows of a leaf at least.
-const LEAST_ROWS: usize = 20;
 /// What a cut has to gain.
 const LEAST_GAIN: f64 = 1e-6;
 /// Columns that a tree may part by, and rows that it sees, of ten.

@@ -1,0 +1,188 @@
+//! The class of each step: from tables and layouts to targets, and the split that follows from it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sequela_core::{Limits, Location, Sequence, SubjectId, Target};
+use sequela_data::Cohort;
+use sequela_formats::csv::{StepLabels, read_step_labels};
+
+use super::parts;
+use super::labels::{Labelled, MOST_CLASSES, no_match};
+use crate::model::Model;
+use crate::predict::{read_cohort, read_input};
+use crate::study::{CsvData, Data, LabelSpec, Study};
+use crate::{Error, source};
+
+/// Loads series and the classes of their steps and splits them by subject, those of each rarest
+/// class in about the same shares.
+pub(super) fn load(
+    study: &Study,
+    label: &LabelSpec,
+    path: &Path,
+    limits: &Limits,
+) -> Result<Labelled, Error> {
+    let cohort = source::load(study, limits)?;
+    let file = source::find(path, &study.base, "data.path")?;
+    let (cohort, names) = match &study.data {
+        Data::Csv(CsvData { subject: Some(subject), .. }) => {
+            let labels = read_step_labels(&file, (subject, &label.name), &label.classes, limits)?;
+            let names = names(&file, label, &labels)?;
+            let targets = targets(&file, &label.name, &cohort, &labels, &names)?;
+            (cohort.with_targets(&targets), names)
+        }
+        _ => (cohort, label.classes.clone()),
+    };
+    let read = cohort.subjects().len();
+    let known: Vec<usize> = known_steps(&cohort).map(|(at, _)| at).collect();
+    let labelled = cohort.select(&known);
+    if labelled.is_empty() {
+        return Err(Error::Data {
+            location: Location::file(&file).field(&label.name).into(),
+            what: "no step of any subject has a label".into(),
+            hint: "fill the column, or name the one that has the class of each step".into(),
+        });
+    }
+    // A subject is of the last class that any of its steps has.
+    let mut words: BTreeMap<SubjectId, &str> = BTreeMap::new();
+    let mut last: BTreeMap<&SubjectId, u32> = BTreeMap::new();
+    for (at, class) in known_steps(&cohort) {
+        let who = &cohort.sequences()[at].subject;
+        let before = last.entry(who).or_default();
+        *before = class.max(*before);
+    }
+    for (who, class) in last {
+        words.insert(who.clone(), names.get(class as usize).map_or("", String::as_str));
+    }
+    let parts = parts::split(study, &labelled, &words)?;
+    let mut notes = notes(&cohort, &label.name);
+    notes.extend(parts::note(study, &parts)?);
+    Ok(Labelled { cohort: labelled, parts, names, notes, read })
+}
+
+/// Sequences with a known step, each with the highest of their classes.
+fn known_steps(cohort: &Cohort) -> impl Iterator<Item = (usize, u32)> {
+    cohort.sequences().iter().enumerate().filter_map(|(at, sequence)| {
+        let Target::PerStep(classes) = &sequence.target else { return None };
+        classes.iter().flatten().max().map(|class| (at, *class))
+    })
+}
+
+/// The classes: those that the study names, else the words of the table.
+fn names(file: &Path, label: &LabelSpec, labels: &StepLabels) -> Result<Vec<String>, Error> {
+    let names = if label.classes.is_empty() { &labels.words } else { &label.classes };
+    let refuse = |what: String, hint: &str| {
+        let location = Location::file(file).field(&label.name).into();
+        Err(Error::Data { location, what, hint: hint.into() })
+    };
+    match labels.words.len() {
+        0 => refuse(
+            "no step of any subject has a label".into(),
+            "fill the column, or name the one that has the class of each step",
+        ),
+        1 => refuse("all steps are of one class".into(), "give steps of at least two classes"),
+        count if count > MOST_CLASSES => refuse(
+            format!("there are more than {MOST_CLASSES} classes"),
+            "name a column of classes, not of measurements",
+        ),
+        _ => Ok(names.clone()),
+    }
+}
+
+/// The target of each subject, in the order of the names.
+fn targets(
+    file: &Path,
+    label: &str,
+    cohort: &Cohort,
+    labels: &StepLabels,
+    names: &[String],
+) -> Result<BTreeMap<SubjectId, Target>, Error> {
+    let place = |word: &String| names.iter().position(|name| name == word);
+    let numbers: Vec<Option<u32>> =
+        labels.words.iter().map(|word| place(word).and_then(|at| u32::try_from(at).ok())).collect();
+    let mut targets = BTreeMap::new();
+    for sequence in cohort.sequences() {
+        let who = &sequence.subject;
+        let rows = labels.rows.get(who.as_str()).map_or(&[][..], Vec::as_slice);
+        if rows.len() != sequence.len() {
+            return Err(Error::Data {
+                location: Location::file(file).field(label).into(),
+                what: format!(
+                    "a subject has {} rows of labels and {} steps",
+                    rows.len(),
+                    sequence.len()
+                ),
+                hint: "give one row for each step".into(),
+            });
+        }
+        let number = |row: &Option<u32>| numbers.get((*row)? as usize).copied().flatten();
+        targets.insert(who.clone(), Target::PerStep(rows.iter().map(number).collect()));
+    }
+    Ok(targets)
+}
+
+fn notes(cohort: &Cohort, label: &str) -> Vec<String> {
+    let mut notes = cohort.notes().to_vec();
+    let without = cohort.subjects().len() - known_subjects(cohort);
+    if without > 0 {
+        notes.push(format!("{without} subjects have no {label} and were left out"));
+    }
+    let unknown: usize = cohort
+        .sequences()
+        .iter()
+        .filter_map(|sequence| match &sequence.target {
+            Target::PerStep(classes) if classes.iter().any(Option::is_some) => {
+                Some(classes.iter().filter(|class| class.is_none()).count())
+            }
+            _ => None,
+        })
+        .sum();
+    if unknown > 0 {
+        notes.push(format!(
+            "{unknown} steps have no {label}: the model sees them, but is neither trained nor \
+             judged there"
+        ));
+    }
+    notes
+}
+
+fn known_subjects(cohort: &Cohort) -> usize {
+    let mut known: Vec<&SubjectId> =
+        known_steps(cohort).map(|(at, _)| &cohort.sequences()[at].subject).collect();
+    known.sort_unstable();
+    known.dedup();
+    known.len()
+}
+
+/// Series for a model of steps with the class of each step, to judge it by.
+pub(super) fn read(
+    path: &Path,
+    labels: Option<&Path>,
+    model: &Model,
+    limits: &Limits,
+) -> Result<Vec<Sequence>, Error> {
+    let classes = model.classes()?;
+    if labels.is_some() {
+        return Err(Error::Unsupported {
+            location: Location::default().field("--labels").into(),
+            what: "the model tells the class of each step, which stands in the table of the series"
+                .into(),
+            hint: format!("leave it out, and give the table a column {}", classes.label),
+        });
+    }
+    let found = match &model.manifest().study.data {
+        Data::Csv(CsvData { subject: Some(subject), .. }) => {
+            let file = (subject.as_str(), classes.label.as_str());
+            let labels = read_step_labels(path, file, &classes.names, limits)?;
+            let cohort = model.cohort(&read_input(path, model, limits)?)?;
+            let targets = targets(path, &classes.label, &cohort, &labels, &classes.names)?;
+            cohort.with_targets(&targets)
+        }
+        _ => read_cohort(path, None, model, limits)?,
+    };
+    let known: Vec<usize> = known_steps(&found).map(|(at, _)| at).collect();
+    if known.is_empty() {
+        return Err(no_match(path, &classes.label));
+    }
+    Ok(found.select(&known).sequences().to_vec())
+}
