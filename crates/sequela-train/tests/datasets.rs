@@ -6,10 +6,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use sequela_core::Limits;
+use sequela_core::{Limits, Sequence, Steps};
 use sequela_data::testing::DataSetTests;
+use sequela_eval::classify::Figure;
 use sequela_formats::archive::Archive;
-use sequela_train::{Evaluation, Options, Outcome, Override, Study, train};
+use sequela_train::{
+    Evaluation, Model, Options, Outcome, Override, Study, classify, read_input, train,
+};
 
 fn main() -> ExitCode {
     let mut tests = DataSetTests::new();
@@ -55,7 +58,59 @@ fn main() -> ExitCode {
             assert!(against[0].skill.value > 0.0, "{against:?}");
         }
     });
+    tests.run("physionet2019", "sepsis is told hour by hour", |path| {
+        let place = format!("data.path={:?}", path.to_string_lossy());
+        let changes = [
+            "split.fold=1",
+            "ensemble={ members = 1, trees = false }",
+            "train.epochs=2",
+            "evaluate.replicates=100",
+            "evaluate.baselines={ logistic = [0.1], trees = [] }",
+            place.as_str(),
+        ];
+        let changes = changes.map(|change| Override::parse(change).expect("a change"));
+        let study = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies/sepsis-hourly.toml");
+        let study = Study::load(&study, &changes).expect("the study");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let outcome = train(&study, &folder.path().join("run"), &Options::default(), &mut |_| {});
+        let Ok(Outcome::Finished(report)) = outcome else { panic!("{outcome:?}") };
+        let judged = report.evaluation.classes().expect("classes");
+        let of = |classifier: usize, figure: Figure| {
+            let scores = &judged.classifiers[classifier].scores;
+            let score = scores.iter().find(|score| score.figure == figure).expect("the figure");
+            score.estimate.expect("its value").value
+        };
+        assert_eq!((judged.subjects, judged.step.as_deref()), (2000, Some("hour")));
+        assert!(of(0, Figure::Auroc) > 0.78, "{}", judged.text());
+        assert!(of(0, Figure::Utility) > 0.22, "{}", judged.text());
+        assert!(of(0, Figure::Auroc) > of(2, Figure::Auroc), "{}", judged.text());
+        // Of the same bits, whatever comes later.
+        let model = Model::load(&report.model, &Limits::default()).expect("the model");
+        let people = read_input(path, &model, &Limits::default()).expect("the patients");
+        let some: Vec<Sequence> = people.into_iter().take(20).collect();
+        let answers =
+            |some: &[Sequence]| classify(&model, some, &Options::default()).expect("answers");
+        let whole = answers(&some);
+        let short: Vec<Sequence> = some.iter().map(|sequence| first(sequence, 8)).collect();
+        for row in answers(&short).rows {
+            let same =
+                whole.rows.iter().find(|other| other.subject == row.subject && other.at == row.at);
+            assert_eq!(same.map(|same| &same.probabilities), Some(&row.probabilities));
+        }
+    });
     tests.finish()
+}
+
+/// The first steps of a sequence.
+fn first(sequence: &Sequence, steps: usize) -> Sequence {
+    let Steps::Numeric { values, features, observed } = &sequence.steps else { panic!("numbers") };
+    let cells = (steps * features).min(values.len());
+    let seen = values[..cells].iter().zip(observed);
+    let values: Vec<f32> =
+        seen.map(|(&value, &seen)| if seen { value } else { f32::NAN }).collect();
+    let short = Sequence::numeric(&sequence.id, sequence.subject.clone(), *features, &values);
+    let times = sequence.times.as_ref().map(|times| times[..cells / features].to_vec());
+    short.and_then(|short| short.with_times(times.unwrap_or_default())).expect("a sequence")
 }
 
 /// Four patients' ECG, 278 seconds each at 360 Hz, 50 ms ahead.

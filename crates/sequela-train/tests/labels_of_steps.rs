@@ -146,6 +146,19 @@ fn hours_are_told_and_judged_as_they_are_told_from_the_file() {
     assert_eq!(String::from_utf8(by_model.to_csv()).unwrap(), table);
     let none = tested.compare(&by_model, 50).unwrap();
     assert_eq!((none.rows, none.subjects, none.told_apart()), (rows, 36, false));
+    // As the study judges, of tables too; the labels that are missing move some hours.
+    let tested = tested.decided_from(by_model.threshold).of_study(&model.manifest().study);
+    let twice = tested.compare(&by_model, 50).unwrap();
+    let of = |figure: Figure| {
+        let score = twice.scores[0].iter().find(|score| score.figure == figure).unwrap();
+        (score.estimate.unwrap().value, value(judged, 0, figure).0)
+    };
+    for figure in [Figure::SubjectsFound, Figure::SubjectsAlarmed, Figure::Auroc] {
+        let (by_table, by_run) = of(figure);
+        assert!((by_table - by_run).abs() < 1e-9, "{figure:?}");
+    }
+    let (by_table, by_run) = of(Figure::Utility);
+    assert!((by_table - by_run).abs() < 0.1, "{by_table} {by_run}");
     let page = report_classes(&model, &test, &[], &Options::default()).unwrap();
     assert_eq!(page.evaluation.classifiers, judged.classifiers);
 
@@ -232,11 +245,11 @@ fn no_answer_hangs_on_later_hours() {
         read_labelled(&folder.path().join("watch.csv"), None, &model, &Limits::default()).unwrap();
     let hours = |change: &dyn Fn(&Sequence) -> Sequence| {
         let mut people: Vec<Sequence> = labelled.iter().map(change).collect();
-        people.iter_mut().for_each(|sequence| {
+        for sequence in &mut people {
             if let Target::PerStep(classes) = &mut sequence.target {
                 classes.iter_mut().skip(10).for_each(|class| *class = None);
             }
-        });
+        }
         evaluate(&model, &people, &Options::default()).unwrap().classes().unwrap().clone()
     };
     let unit = |sequence: &Sequence| sequence.clone();
@@ -272,9 +285,12 @@ fn what_would_look_ahead_is_refused() {
     assert!(error.contains("evaluate.threshold: the utility is of hourly warnings"), "{error}");
 }
 
+/// What is done to a table.
+type Edit<'a> = &'a dyn Fn(&str) -> String;
+
 #[test]
 fn bad_labels_are_refused_with_their_place() {
-    let edits: [(&str, &dyn Fn(&str) -> String, &str); 5] = [
+    let edits: [(&str, Edit<'_>, &str); 5] = [
         (
             "strange",
             &|table| table.replacen(",0\n", ",2\n", 1),

@@ -8,7 +8,8 @@ use std::path::Path;
 use sequela_core::{Limits, Location, Sequence, SubjectId};
 use sequela_eval::bootstrap::Bootstrap;
 use sequela_eval::classify::{
-    Answers, ClassDifference, ClassScore, Figure, Truth, compare, is_stratified, score,
+    Answers, ClassDifference, ClassScore, Figure, SepsisUtility, StepTruth, Truth, compare,
+    is_stratified, score,
 };
 use sequela_eval::table::{Align, Table};
 use sequela_formats::bounded;
@@ -16,13 +17,14 @@ use sequela_formats::csv::{Cell, LineHeader, to_csv};
 use sequela_kernels::Context;
 use serde_json::{Value, json};
 
-use super::cases::{Asked, Cases};
+use super::cases::{Asked, Cases, Gains};
 use super::evaluation::RARE_NOTE;
 use super::predict::probabilities;
 use crate::Error;
 use crate::evaluation::estimate;
 use crate::model::Model;
 use crate::predict::Options;
+use crate::study::Study;
 
 /// Probabilities of the second of two classes for people whose class is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,8 @@ pub struct Predictions {
     pub name: String,
     /// The probability from which on the second class is decided, where it is known.
     pub threshold: Option<f64>,
+    /// What is known of rows that are the steps of series.
+    steps: Option<Gains>,
     rows: BTreeMap<Key, (bool, f64)>,
 }
 
@@ -67,8 +71,9 @@ impl Predictions {
             let time = time_of(&sequences[of], step);
             put(&mut rows, cases.subject(row), time, (*class == 1, plain(p[1])));
         }
-        let name = crate::network::name(&model.manifest().study);
-        Ok(Self { name, threshold: classes.threshold, rows })
+        let name = crate::network::name(&manifest.study);
+        let (threshold, steps) = (classes.threshold, None);
+        Ok(Self { name, threshold, steps, rows }.of_study(&manifest.study))
     }
 
     /// Reads a table with columns `subject_id`, `prediction_time`, `y_true` (0 or 1) and
@@ -145,7 +150,7 @@ impl Predictions {
         }
         let name =
             path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok(Self { name, threshold: None, rows })
+        Ok(Self { name, threshold: None, steps: None, rows })
     }
 
     /// A probability with its own shortest digits.
@@ -164,6 +169,43 @@ impl Predictions {
     #[must_use]
     pub fn decided_from(self, threshold: Option<f64>) -> Self {
         Self { threshold, ..self }
+    }
+
+    /// The same, judged as this study judges: of steps with their alarms, and with the utility of
+    /// hourly warnings where it has one.
+    #[must_use]
+    pub fn of_study(self, study: &Study) -> Self {
+        let steps = match Asked::known(study) {
+            Asked::KnownSteps(gains) => Some(gains),
+            _ => None,
+        };
+        Self { steps, ..self }
+    }
+
+    /// What is known of the rows as steps, in the order of time.
+    fn step_truth(&self, gains: Gains) -> StepTruth {
+        let time = |key: &Key| key.1.parse::<f64>().unwrap_or(f64::NAN);
+        let rows: Vec<(&Key, bool)> = self.rows.iter().map(|(key, row)| (key, row.0)).collect();
+        let mut truth = StepTruth { days: None, gains: vec![[0.0; 2]; rows.len()] };
+        let (mut start, mut hours, mut steps) = (0, 0.0, 0.0);
+        for of_one in rows.chunk_by(|a, b| a.0.0 == b.0.0) {
+            let mut order: Vec<usize> = (0..of_one.len()).collect();
+            order.sort_by(|&a, &b| time(of_one[a].0).total_cmp(&time(of_one[b].0)));
+            let labels: Vec<bool> = order.iter().map(|&at| of_one[at].1).collect();
+            for (&at, gain) in order.iter().zip(SepsisUtility::gains(&labels)) {
+                truth.gains[start + at] = gain;
+            }
+            if let [first, .., last] = order[..] {
+                hours += time(of_one[last].0) - time(of_one[first].0);
+                steps += (order.len() - 1) as f64;
+            }
+            start += of_one.len();
+        }
+        truth.days = (hours > 0.0).then(|| hours / steps / 24.0);
+        if gains == Gains::Unknown {
+            truth.gains.clear();
+        }
+        truth
     }
 
     /// The table.
@@ -193,8 +235,11 @@ impl Predictions {
         for ((subject, _, _), (class, _)) in &self.rows {
             truth.push(subject, u32::from(*class))?;
         }
+        if let (Some(gains), Some(_)) = (self.steps, other.steps) {
+            truth = truth.of_steps(self.step_truth(gains))?;
+        }
         let decides = self.threshold.is_some() && other.threshold.is_some();
-        let told = |figure: Figure| decides || !DECISIONS.contains(&figure);
+        let told = |figure: Figure| decides || !figure.is_of_decisions();
         let (one, two) = (self.answers(), other.answers());
         let bootstrap = Bootstrap { replicates, ..Bootstrap::default() };
         let scores = |answers: &Answers| -> Result<Vec<ClassScore>, Error> {
@@ -387,14 +432,6 @@ fn put(rows: &mut BTreeMap<Key, (bool, f64)>, subject: &SubjectId, time: String,
 }
 
 const COLUMNS: [&str; 4] = ["subject_id", "prediction_time", "y_true", "probability"];
-const DECISIONS: [Figure; 6] = [
-    Figure::Accuracy,
-    Figure::Sensitivity,
-    Figure::Specificity,
-    Figure::Precision,
-    Figure::F1,
-    Figure::Event1,
-];
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use super::cases::Cases;
 use crate::encode::Encoder;
 use crate::series::Series;
+use crate::study::Missing;
 
 /// Summaries of one channel: mean, last, lowest, highest, share observed.
 pub(super) const EACH: usize = 5;
@@ -29,11 +30,12 @@ pub(super) fn summaries(cases: &Cases, rows: &[usize]) -> Vec<f64> {
 }
 
 /// What a logistic regression sees of rows, `(N, W)` row by row: their summaries, or of steps what
-/// the network is told at each.
+/// the network is told at each, with values carried forward: it has no memory to do so itself.
 pub(super) fn regressors(cases: &Cases, encoder: &Encoder, rows: &[usize]) -> Vec<f64> {
     if cases.steps.is_none() {
         return summaries(cases, rows);
     }
+    let encoder = &Encoder { missing: Missing::Carry, ..encoder.clone() };
     let width = encoder.width();
     let mut all = Vec::with_capacity(rows.len() * width);
     let (mut told, mut of) = (Vec::new(), usize::MAX);

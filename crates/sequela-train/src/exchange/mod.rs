@@ -31,7 +31,7 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 use crate::encode::narrow;
 use crate::model::{Imported, Model};
-use crate::study::hex;
+use crate::study::{Task, hex};
 use crate::tensors::{Numbers, TensorFile};
 use found::Found;
 use schema::Schema;
@@ -112,8 +112,16 @@ pub fn draft_schema(path: &Path, limits: &Limits) -> Result<String, Error> {
 /// same model gives the same bytes.
 ///
 /// # Errors
-/// [`Error::Foreign`] for operations that are not written as ONNX.
+/// [`Error::Foreign`] for operations that are not written as ONNX; [`Error::Unsupported`] for a model
+/// of steps.
 pub fn export_onnx(model: &Model) -> Result<Vec<u8>, Error> {
+    if model.manifest().study.study.task == Task::Label {
+        return Err(Error::Unsupported {
+            location: Location::default().field("study.task").into(),
+            what: "a class of each step is not written as ONNX yet".into(),
+            hint: "ask the model itself: sequela predict MODEL FILE".into(),
+        });
+    }
     Ok(onnx::export(model)?.to_bytes())
 }
 

@@ -85,6 +85,6 @@ impl Compare {
         let found = Predictions::read(&path.join("predictions.csv"), &limits)?;
         let model = Model::load(&model_file(path), &limits)?;
         let threshold = model.manifest().classes.as_ref().and_then(|classes| classes.threshold);
-        Ok(found.named(name).decided_from(threshold))
+        Ok(found.named(name).decided_from(threshold).of_study(&model.manifest().study))
     }
 }

@@ -24,37 +24,32 @@ impl Slopes {
 
     /// What a leaf gains, and what it says.
     fn gain(self, caution: Caution) -> f64 {
-        self.first * self.first / (self.second + caution.ridge())
+        self.first * self.first / (self.second + caution.ridge)
     }
 
     fn says(self, caution: Caution) -> f32 {
-        narrow(-RATE * self.first / (self.second + caution.ridge()))
+        narrow(-RATE * self.first / (self.second + caution.ridge))
     }
 }
 
 /// How much rows have to say before they are heard: the steps of one person are much alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caution {
-    /// Each row is a person.
-    Series,
-    /// Many rows are of one person.
-    Steps,
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Caution {
+    /// Added to second derivatives.
+    ridge: f64,
+    /// Rows of a leaf at least.
+    least_rows: usize,
 }
 
 impl Caution {
-    /// What is added to second derivatives.
-    fn ridge(self) -> f64 {
-        match self {
-            Self::Series => 5.0,
-            Self::Steps => 50.0,
-        }
-    }
+    /// Where each row is a person.
+    pub(super) const SERIES: Self = Self { ridge: 5.0, least_rows: 20 };
 
-    /// Rows of a leaf at least.
-    fn least_rows(self) -> usize {
-        match self {
-            Self::Series => 20,
-            Self::Steps => 400,
+    /// Where many of so many rows are of one person.
+    pub(super) fn of_steps(rows: usize) -> Self {
+        Self {
+            ridge: (rows as f64 / 1200.0).clamp(5.0, 50.0),
+            least_rows: (rows / 150).clamp(20, 400),
         }
     }
 }
@@ -146,7 +141,7 @@ impl<'a> Grower<'a> {
     }
 
     fn leaf(&self, node: usize, rows: Vec<u32>, total: Slopes, histogram: Vec<Cell>) -> Leaf {
-        let cut = if rows.len() < 2 * self.caution.least_rows() {
+        let cut = if rows.len() < 2 * self.caution.least_rows {
             None
         } else {
             self.cut(&histogram, total, rows.len())
@@ -157,7 +152,7 @@ impl<'a> Grower<'a> {
     /// The cut that gains most; none where no cut gains anything.
     fn cut(&self, histogram: &[Cell], total: Slopes, rows: usize) -> Option<Cut> {
         let mut best: Option<Cut> = None;
-        let (before, least) = (total.gain(self.caution), self.caution.least_rows());
+        let (before, least) = (total.gain(self.caution), self.caution.least_rows);
         for (&column, cells) in self.columns.iter().zip(histogram.chunks_exact(ROOM)) {
             let column = column as usize;
             let missing = cells[0];

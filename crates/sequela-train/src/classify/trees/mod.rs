@@ -66,7 +66,10 @@ impl BoostedTrees {
             return None;
         }
         let bins = Bins::new(&rows, width);
-        let caution = if train.steps.is_some() { Caution::Steps } else { Caution::Series };
+        let caution = match train.steps {
+            Some(_) => Caution::of_steps(sample.rows.len()),
+            None => Caution::SERIES,
+        };
         let tuned = tune.sample(MOST_ROWS, seed);
         let held = features(tune, &tuned.rows);
         let judged: Vec<usize> = if classes == 2 { vec![1] } else { (0..classes).collect() };
@@ -276,7 +279,7 @@ mod tests {
         let bins = Bins::new(&rows, 3);
         let known = Told { is_case: held_case, weights: None };
         let told = Told { is_case: &is_case, weights: None };
-        let grower = Grower::new(&bins, 8, Caution::Series);
+        let grower = Grower::new(&bins, 8, Caution::SERIES);
         let forest = boost(&grower, told, (held, known), 1);
         let right = held.chunks_exact(3).zip(held_case);
         let right = right.filter(|(row, case)| (forest.log_odds(row) > 0.0) == **case).count();
@@ -303,7 +306,7 @@ mod tests {
         let is_case: Vec<bool> = (0..100).map(|row| row % 4 == 0).collect();
         let told = Told { is_case: &is_case, weights: None };
         let none = Told { is_case: &[], weights: None };
-        let grower = Grower::new(&bins, 8, Caution::Series);
+        let grower = Grower::new(&bins, 8, Caution::SERIES);
         let forest = boost(&grower, told, (&[], none), 1);
         assert!(forest.trees.is_empty());
         assert!((sigmoid(forest.log_odds(&[1.0])) - 0.25).abs() < 0.01);
