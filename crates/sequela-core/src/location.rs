@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A place in an input: file, line or byte, and field, each as far as it is known.
+/// A place in an input: file, line, row or byte, and field, each as far as it is known.
 ///
 /// # Example
 /// ```
@@ -14,9 +14,16 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Location {
     file: Option<PathBuf>,
-    line: Option<u64>,
+    within: Option<Within>,
     byte: Option<u64>,
     field: Option<String>,
+}
+
+/// What rows of text and of other tables are counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Line(u64),
+    Row(u64),
 }
 
 impl Location {
@@ -28,7 +35,14 @@ impl Location {
     /// The same place, at a line (from 1).
     #[must_use]
     pub fn line(mut self, line: u64) -> Self {
-        self.line = Some(line);
+        self.within = Some(Within::Line(line));
+        self
+    }
+
+    /// The same place, at a row (from 1) of a table that has no lines.
+    #[must_use]
+    pub fn row(mut self, row: u64) -> Self {
+        self.within = Some(Within::Row(row));
         self
     }
 
@@ -58,8 +72,10 @@ impl fmt::Display for Location {
             Some(file) => write!(f, "{}", file.display())?,
             None => write!(f, "input")?,
         }
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
+        match self.within {
+            Some(Within::Line(line)) => write!(f, ":{line}")?,
+            Some(Within::Row(row)) => write!(f, ", row {row}")?,
+            None => {}
         }
         if let Some(byte) = self.byte {
             write!(f, " at byte {byte}")?;

@@ -102,6 +102,12 @@ pub fn text<'a>(bytes: &'a [u8], name: &Path) -> Result<&'a str, Error> {
     })
 }
 
+/// The first bytes of a file, eight at most, by which it tells what it is.
+pub(crate) fn head(path: &Path) -> Result<Vec<u8>, Error> {
+    let (file, _) = open_sized(path)?;
+    take(&mut (&file).take(8), 8, 8, &Location::file(path))
+}
+
 /// An open regular file and its size in bytes.
 pub(crate) fn open_sized(path: &Path) -> Result<(File, u64), Error> {
     // Asked before opening: opening a pipe would wait for its writer.

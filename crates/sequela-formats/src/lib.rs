@@ -25,6 +25,7 @@ pub mod lock;
 pub mod log;
 pub mod npy;
 pub mod onnx;
+mod parquet;
 pub mod part;
 pub mod physionet;
 pub mod units;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use sequela_core::Limits;
-use sequela_formats::csv::{SeriesColumns, parse_series};
+use sequela_formats::csv::{SeriesColumns, parse_series, read_series};
 use sequela_formats::{bounded, physionet};
 
 struct Counting;
@@ -89,6 +89,82 @@ fn hostile_tables() {
     read("utf-16", &[&[0xFF, 0xFE][..], &[b'v', 0, b'\n', 0].repeat(500_000)].concat());
     read("one long line", format!("v\n{}", "1".repeat(4_000_000)).as_bytes());
 }
+
+#[test]
+fn hostile_parquet() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/tables/hostile");
+    let columns = SeriesColumns::values([("v", "")]);
+    let limits = Limits { channels: 2000, ..Limits::default() };
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let bytes = usize::try_from(path.metadata().unwrap().len()).unwrap();
+        let started = std::time::Instant::now();
+        let mut result = None;
+        within(&name, bytes, || result = Some(read_series(&path, &columns, &limits)));
+        assert!(started.elapsed().as_secs() < 10, "{name}");
+        if name == "a_good_one" {
+            assert_eq!(result.unwrap().unwrap().series[0].values, [1.0, 2.0, 3.0]);
+            continue;
+        }
+        seen += 1;
+        let message = result.unwrap().unwrap_err().to_string();
+        let wanted = EXPECTED.iter().find(|(known, _)| *known == name);
+        let wanted = wanted.unwrap_or_else(|| panic!("{name} is not expected: {message}")).1;
+        assert!(message.contains(wanted) && !message.contains('\n'), "{name}: {message}");
+    }
+    assert_eq!(seen, EXPECTED.len());
+}
+
+/// What is said of each of the files that `testdata/tables/hostile.py` writes.
+const EXPECTED: [(&str, &str); 42] = [
+    ("list_of_schema", "at byte 4: the Parquet data are damaged: a list says it is longer"),
+    ("list_of_groups", "at byte 4: the Parquet data are damaged: a list says it is longer"),
+    ("list_of_unknown", "a list says it is longer than what holds it"),
+    ("footer_past_file", "the footer says it is longer than the file"),
+    ("footer_4_gib", "the footer says it is longer than the file"),
+    ("column_past_file", "a column lies outside the file"),
+    ("column_before_file", "a column lies outside the file"),
+    ("column_negative", "a size is negative"),
+    ("column_cut", ", row 1, field v: the Parquet data are cut short"),
+    ("page_2_gib", ", row 1, field v: its pages unpack to more than 8 MiB"),
+    ("page_2_gib_snappy", "its pages unpack to more than 8 MiB"),
+    ("page_2_gib_gzip", "its pages unpack to more than 8 MiB"),
+    ("page_2_gib_zstd", "its pages unpack to more than 8 MiB"),
+    ("page_lies_snappy", "a page does not unpack to the size that it says"),
+    ("page_lies_gzip", "a page does not unpack to the size that it says"),
+    ("page_lies_zstd", "a page does not unpack to the size that it says"),
+    ("zstd_window", "asks for a window of over 8 MiB"),
+    ("page_packed_2_gib", "are cut short"),
+    (
+        "bomb_gzip",
+        "its pages unpack to more than 8 MiB and twice the file; write it with smaller pages",
+    ),
+    ("index_out_of_range", "a cell points outside its dictionary"),
+    ("dictionary_of_2_g_entries", "a dictionary has more entries than bytes for them"),
+    ("no_dictionary", "a cell points outside its dictionary"),
+    ("width_255", "numbers of more than 32 bits"),
+    ("rows_2_30", "there are more rows than a file of this size can hold"),
+    ("rows_2_60", "there are more rows than a file of this size can hold"),
+    ("rows_negative", "a size is negative"),
+    ("rows_differ", "the row groups have not the rows of the file"),
+    ("cells_missing", "a column has fewer cells than rows"),
+    ("cells_cut", "are cut short"),
+    ("schema_5000_deep", "the schema has lists or structures over 32 deep; write flat columns"),
+    ("structures_deep", "structures lie too deep within each other"),
+    ("schema_of_nothing", "the schema has fewer parts than it says"),
+    ("schema_too_long", "the schema has more parts than it says"),
+    ("schema_of_many_children", "the schema has fewer parts than it says"),
+    ("schema_unknown_type", "a column has no known type"),
+    ("columns_3000", "the number of columns is over the limit of 2000"),
+    ("differences_2_g", "there are more differences than cells"),
+    ("differences_block_2_g", "a block of differences has an impossible size"),
+    ("differences_width_255", "a difference of more than 64 bits"),
+    ("texts_that_share", "most of which they share; write the column with a dictionary"),
+    ("codec_unknown", "packed with a codec that is not read here; write the file with zstd"),
+    ("encoding_unknown", "has an encoding that is not read here"),
+];
 
 #[test]
 fn a_bomb_of_gzip() {

@@ -60,6 +60,27 @@ fn tables() {
 }
 
 #[test]
+fn parquet_tables() {
+    let columns = SeriesColumns::values([("hr", "bpm")])
+        .with_subject("id")
+        .with_time("t", TimeFormat::Minutes);
+    for name in ["small", "small_v2"] {
+        let path = testdata("../tables/parquet").join(name).with_extension("parquet");
+        let sample = bounded::read(&path, &limits()).unwrap();
+        let whole = parse_series(&sample, "t".as_ref(), &columns, &limits()).unwrap();
+        assert_eq!((whole.series.len(), whole.series[0].missing), (2, 1));
+        damaged(&sample, &mut |bytes, damage| {
+            let result = parse_series(bytes, "t".as_ref(), &columns, &limits());
+            assert!(damage == Damage::Flip || result.is_err(), "{name}: a cut table was read");
+            if let Ok(table) = result {
+                assert!(table.series.iter().all(|s| s.values.iter().all(|v| !v.is_infinite())));
+            }
+            let _ = sniff_bytes(bytes, "t".as_ref(), &limits());
+        });
+    }
+}
+
+#[test]
 fn long_tables() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("long.csv");

@@ -94,10 +94,7 @@ pub(super) fn number(cell: &str) -> Result<Option<f64>, Fault> {
     }
     match cell.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(Some(value)),
-        Ok(_) => Err(Fault {
-            what: "the value is infinite",
-            hint: "leave the cell empty if the value is not known",
-        }),
+        Ok(_) => Err(INFINITE),
         Err(_) if is_decimal_comma(cell) => Err(Fault {
             what: "the number is written with a decimal comma",
             hint: "write a decimal point",
@@ -134,22 +131,16 @@ pub fn narrow(value: f64) -> Result<f32, Fault> {
 /// A fault where the cell is empty or does not hold a time of that format.
 pub fn time(cell: &str, format: TimeFormat) -> Result<f64, Fault> {
     let cell = cell.trim();
-    let missing = Fault { what: "the time is missing", hint: "give each row a time" };
+    let missing = TIME_MISSING;
     match format.hours() {
         Some(_) => match number(cell) {
             Ok(Some(value)) => format.to_hours(value).ok_or(missing),
             Ok(None) => Err(missing),
-            Err(_) if date_time(cell).is_some() => Err(Fault {
-                what: "the time is a date, not a number",
-                hint: "declare the time column as date_time",
-            }),
+            Err(_) if date_time(cell).is_some() => Err(A_DATE),
             Err(fault) => Err(fault),
         },
         None if is_missing(cell) => Err(missing),
-        None => date_time(cell).ok_or(Fault {
-            what: "the time is not a date and time",
-            hint: "write it as 2024-05-01T08:30:00, or declare the unit of its numbers",
-        }),
+        None => date_time(cell).ok_or(NO_TIME),
     }
 }
 
@@ -171,6 +162,18 @@ fn is_decimal_comma(cell: &str) -> bool {
         && cell.replace(',', ".").parse::<f64>().is_ok_and(f64::is_finite)
 }
 
+pub(super) const INFINITE: Fault =
+    Fault { what: "the value is infinite", hint: "leave the cell empty if the value is not known" };
+pub(super) const TIME_MISSING: Fault =
+    Fault { what: "the time is missing", hint: "give each row a time" };
+pub(super) const A_DATE: Fault = Fault {
+    what: "the time is a date, not a number",
+    hint: "declare the time column as date_time",
+};
+pub(super) const NO_TIME: Fault = Fault {
+    what: "the time is not a date and time",
+    hint: "write it as 2024-05-01T08:30:00, or declare the unit of its numbers",
+};
 const MISSING: [&str; 5] = ["na", "n/a", "nan", "null", "none"];
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use sequela_core::{Limits, Location};
 
 use super::cells;
 use super::columns::{position, refuse_duplicates};
-use super::table::Table;
-use crate::{Error, bounded};
+use super::rows::{Rows, with_rows, with_rows_of};
+use crate::Error;
 
 /// The class of each subject, in the words of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,17 +30,13 @@ pub struct Labels {
     pub without: Vec<String>,
 }
 
-/// Reads the words of column `label` for the subjects of column `subject`, from a file, plain or
-/// gzip.
+/// Reads the words of column `label` for the subjects of column `subject`, from a file: text,
+/// plain or gzip, or Parquet.
 ///
 /// # Errors
-/// As [`bounded::read_unpacked`] and [`parse_labels`].
-pub fn read_labels(
-    path: &Path,
-    (subject, label): (&str, &str),
-    limits: &Limits,
-) -> Result<Labels, Error> {
-    parse_labels(&bounded::read_unpacked(path, limits)?, path, (subject, label), limits)
+/// As [`bounded::read_unpacked`](crate::bounded::read_unpacked) and [`parse_labels`].
+pub fn read_labels(path: &Path, columns: (&str, &str), limits: &Limits) -> Result<Labels, Error> {
+    with_rows(path, limits, |rows| labels_of_rows(rows, columns, limits))
 }
 
 /// Reads the words from bytes; `name` stands for the file in messages.
@@ -65,11 +61,19 @@ pub fn read_labels(
 pub fn parse_labels(
     bytes: &[u8],
     name: &Path,
+    columns: (&str, &str),
+    limits: &Limits,
+) -> Result<Labels, Error> {
+    with_rows_of(bytes, name, limits, |rows| labels_of_rows(rows, columns, limits))
+}
+
+fn labels_of_rows(
+    table: &mut dyn Rows,
     (subject, label): (&str, &str),
     limits: &Limits,
 ) -> Result<Labels, Error> {
     let mut found: BTreeMap<String, Option<String>> = BTreeMap::new();
-    each_row(bytes, name, (subject, label), limits, &mut |who, word, place| {
+    each_row(table, (subject, label), &mut |who, word, place| {
         refuse_many(found.len(), found.contains_key(who), place, limits)?;
         let known = found.entry(who.to_owned()).or_default();
         if is_no_word(word) {
@@ -104,18 +108,18 @@ pub struct StepLabels {
     pub rows: BTreeMap<String, Vec<Option<u32>>>,
 }
 
-/// Reads the word of column `label` in each row of each subject of column `subject`, from a file,
-/// plain or gzip.
+/// Reads the word of column `label` in each row of each subject of column `subject`, from a file:
+/// text, plain or gzip, or Parquet.
 ///
 /// # Errors
-/// As [`bounded::read_unpacked`] and [`parse_step_labels`].
+/// As [`bounded::read_unpacked`](crate::bounded::read_unpacked) and [`parse_step_labels`].
 pub fn read_step_labels(
     path: &Path,
     columns: (&str, &str),
     classes: &[String],
     limits: &Limits,
 ) -> Result<StepLabels, Error> {
-    parse_step_labels(&bounded::read_unpacked(path, limits)?, path, columns, classes, limits)
+    with_rows(path, limits, |rows| step_labels_of_rows(rows, columns, classes, limits))
 }
 
 /// Reads the words of rows from bytes; `name` stands for the file in messages.
@@ -140,13 +144,22 @@ pub fn read_step_labels(
 pub fn parse_step_labels(
     bytes: &[u8],
     name: &Path,
+    columns: (&str, &str),
+    classes: &[String],
+    limits: &Limits,
+) -> Result<StepLabels, Error> {
+    with_rows_of(bytes, name, limits, |rows| step_labels_of_rows(rows, columns, classes, limits))
+}
+
+fn step_labels_of_rows(
+    table: &mut dyn Rows,
     (subject, label): (&str, &str),
     classes: &[String],
     limits: &Limits,
 ) -> Result<StepLabels, Error> {
     let mut words: BTreeMap<String, u32> = BTreeMap::new();
     let mut rows: BTreeMap<String, Vec<Option<u32>>> = BTreeMap::new();
-    each_row(bytes, name, (subject, label), limits, &mut |who, word, place| {
+    each_row(table, (subject, label), &mut |who, word, place| {
         refuse_many(rows.len(), rows.contains_key(who), place, limits)?;
         let number = if is_no_word(word) {
             None
@@ -178,28 +191,27 @@ pub fn parse_step_labels(
 
 /// Calls `take` with subject, word and place of each row.
 fn each_row(
-    bytes: &[u8],
-    name: &Path,
+    table: &mut dyn Rows,
     (subject, label): (&str, &str),
-    limits: &Limits,
     take: &mut dyn FnMut(&str, &str, &Location) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut table = Table::open(bytes, name, limits)?;
-    let place = table.location.clone();
-    let first = place.clone().line(1);
-    refuse_duplicates(&table.header, &first)?;
-    let subjects = position(subject, &table.header, &first)?;
-    let labels = position(label, &table.header, &first)?;
+    let place = table.place().clone();
+    let first = table.first();
+    refuse_duplicates(table.header(), &first)?;
+    let subjects = position(subject, table.header(), &first)?;
+    let labels = position(label, table.header(), &first)?;
+    table.select(&[subjects, labels])?;
     let mut is_empty = true;
     while let Some(row) = table.next_row()? {
         is_empty = false;
-        let at = place.clone().line(row.line);
-        let who = row.cell(subjects).trim();
+        let at = row.place(&place);
+        let who = row.cell(subjects).text();
+        let who = who.as_ref();
         if cells::is_missing(who) {
             let hint = "say whose row this is";
             return Err(Error::malformed(at.field(subject), "the subject is missing", hint));
         }
-        take(who, row.cell(labels).trim(), &at)?;
+        take(who, row.cell(labels).text().as_ref(), &at)?;
     }
     if is_empty {
         let what = "the table has a header but no row";

@@ -6,17 +6,19 @@
 //! 141765,58,glucose,102,mg/dL
 //! ```
 //!
-//! The file is read line by line, plain or gzip, and never as a whole: what is held is the
-//! measurements that were asked for, 16 bytes each. A cell cannot hold a line end.
+//! The file is read line by line, plain or gzip, or, of Parquet, row group by row group, and never
+//! as a whole: what is held is the measurements that were asked for, 16 bytes each. A cell of text
+//! cannot hold a line end.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use sequela_core::{Limits, Location};
 
-use super::cells::{self, Fault};
+use super::cells::Fault;
 use super::columns::{TimeColumn, ValueColumn, position, refuse_duplicates};
 use super::line::{Cells, LineFault, LineHeader};
+use super::rows::{Held, Row, Rows, with_rows_of, with_stream};
 use crate::lines::LineReader;
 use crate::{Error, units};
 
@@ -72,7 +74,7 @@ pub struct LongTable {
     pub missing: u64,
 }
 
-/// Reads a long table from a file, plain or gzip, in a stream.
+/// Reads a long table from a file, text (plain or gzip) or Parquet, in a stream.
 ///
 /// Rows may come in any order. **Missing data** a row without a result is counted and passed
 /// over. **Cost** linear in the bytes, and sorting; 16 bytes for each measurement that is wanted.
@@ -106,36 +108,46 @@ pub struct LongTable {
 /// # Ok::<(), sequela_formats::Error>(())
 /// ```
 pub fn read_long(path: &Path, columns: &LongColumns, limits: &Limits) -> Result<LongTable, Error> {
-    let mut lines = LineReader::open(path, limits)?;
-    let place = Location::file(path);
-    let (header, line) = first_line(&mut lines, &place)?;
-    let first = place.clone().line(line);
-    refuse_duplicates(&header.names, &first)?;
-    let find = |name: &str| position(name, &header.names, &first);
+    with_stream(path, limits, |rows| long_of_rows(rows, columns, limits))
+}
+
+/// As [`read_long`], from bytes; `name` stands for the file in messages. A cell may hold line ends
+/// here.
+///
+/// # Errors
+/// As [`read_long`], and [`Error::Limit`] over `limits.file_bytes`.
+pub fn parse_long(
+    bytes: &[u8],
+    name: &Path,
+    columns: &LongColumns,
+    limits: &Limits,
+) -> Result<LongTable, Error> {
+    with_rows_of(bytes, name, limits, |rows| long_of_rows(rows, columns, limits))
+}
+
+fn long_of_rows(
+    rows: &mut dyn Rows,
+    columns: &LongColumns,
+    limits: &Limits,
+) -> Result<LongTable, Error> {
+    let first = rows.first();
+    refuse_duplicates(rows.header(), &first)?;
+    let find = |name: &str| position(name, rows.header(), &first);
     let at = Positions {
         subject: find(&columns.subject)?,
         time: find(&columns.time.name)?,
         name: find(&columns.name)?,
         value: find(&columns.value)?,
         unit: columns.unit.as_deref().map(find).transpose()?,
-        width: header.names.len(),
     };
+    let mut wanted = vec![at.subject, at.time, at.name, at.value];
+    wanted.extend(at.unit);
+    rows.select(&wanted)?;
+    let place = rows.place().clone();
     let mut gathered = Gathered::new(columns);
-    let mut cells = Cells::default();
-    while let Some(line) = lines.next_line()? {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let row = cells.split(line, header.delimiter()).and_then(|()| {
-            let found = cells.len();
-            if found == at.width {
-                return gathered.add(&cells, &at, columns, limits);
-            }
-            let what = format!("the row has {found} cells, not {}", at.width);
-            Err(LineFault::of_line(what, "quote cells that hold the separator, or correct the row"))
-        });
-        if let Err(LineFault { field, what, hint }) = row {
-            let here = place.clone().line(lines.line());
+    while let Some(row) = rows.next_row()? {
+        if let Err(LineFault { field, what, hint }) = gathered.add(&row, &at, columns, limits) {
+            let here = row.place(&place);
             let here = if let Some(field) = field { here.field(field) } else { here };
             return Err(Error::malformed(here, what, hint));
         }
@@ -143,11 +155,79 @@ pub fn read_long(path: &Path, columns: &LongColumns, limits: &Limits) -> Result<
     gathered.table(&place)
 }
 
+/// The rows of a table of text, line by line.
+#[derive(Debug)]
+pub(super) struct Lines {
+    reader: LineReader,
+    header: LineHeader,
+    first: Location,
+    place: Location,
+    cells: Cells,
+}
+
+impl Lines {
+    pub(super) fn open(path: &Path, limits: &Limits) -> Result<Self, Error> {
+        let place = Location::file(path);
+        let mut lines = LineReader::open(path, limits)?;
+        let (header, line) = first_line(&mut lines, &place)?;
+        let first = place.clone().line(line);
+        Ok(Self { reader: lines, header, first, place, cells: Cells::default() })
+    }
+}
+
+impl Rows for Lines {
+    fn header(&self) -> &[String] {
+        &self.header.names
+    }
+
+    fn place(&self) -> &Location {
+        &self.place
+    }
+
+    fn first(&self) -> Location {
+        self.first.clone()
+    }
+
+    fn select(&mut self, _: &[usize]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn unread(&self, _: usize) -> Option<&'static str> {
+        None
+    }
+
+    fn next_row(&mut self) -> Result<Option<Row<'_>>, Error> {
+        let fault = loop {
+            let Some(line) = self.reader.next_line()? else { return Ok(None) };
+            if line.trim().is_empty() {
+                continue;
+            }
+            let split = self.cells.split(line, self.header.delimiter());
+            let (found, wanted) = (self.cells.len(), self.header.names.len());
+            match split {
+                Ok(()) if found == wanted => break None,
+                Ok(()) => {
+                    break Some(LineFault::of_line(
+                        format!("the row has {found} cells, not {wanted}"),
+                        "quote cells that hold the separator, or correct the row",
+                    ));
+                }
+                Err(fault) => break Some(fault),
+            }
+        };
+        let number = self.reader.line();
+        match fault {
+            None => Ok(Some(Row { cells: Held::Line(&self.cells), number })),
+            Some(fault) => {
+                let here = self.place.clone().line(number);
+                Err(Error::malformed(here, fault.what, fault.hint))
+            }
+        }
+    }
+}
+
 /// The header of a table that comes line by line, and its line.
-pub(super) fn first_line(
-    lines: &mut LineReader,
-    place: &Location,
-) -> Result<(LineHeader, u64), Error> {
+fn first_line(lines: &mut LineReader, place: &Location) -> Result<(LineHeader, u64), Error> {
     while let Some(line) = lines.next_line()? {
         if line.trim().is_empty() {
             continue;
@@ -168,7 +248,6 @@ struct Positions {
     name: usize,
     value: usize,
     unit: Option<usize>,
-    width: usize,
 }
 
 struct Gathered {
@@ -200,32 +279,32 @@ impl Gathered {
 
     fn add(
         &mut self,
-        cells: &Cells,
+        row: &Row<'_>,
         at: &Positions,
         columns: &LongColumns,
         limits: &Limits,
     ) -> Result<(), LineFault> {
-        let subject = cells.get(at.subject).trim();
-        if cells::is_missing(subject) {
+        let subject = row.cell(at.subject);
+        if subject.is_missing() {
             let fault = Fault { what: "the subject is missing", hint: "say whose row this is" };
             return Err(LineFault::of_field(&columns.subject, fault));
         }
-        let index = self.index_of(subject, limits)?;
-        let Some(&channel) = self.channels.get(cells.get(at.name).trim()) else {
+        let index = self.index_of(&subject.text(), limits)?;
+        let Some(&channel) = self.channels.get(row.cell(at.name).text().as_ref()) else {
             self.others += 1;
             return Ok(());
         };
         let of_value = |fault| LineFault::of_field(&columns.value, fault);
-        let value = cells::value(cells.get(at.value)).map_err(of_value)?;
+        let value = row.cell(at.value).value().map_err(of_value)?;
         if value.is_nan() {
             self.missing += 1;
             return Ok(());
         }
         if let (Some(at), Some(field)) = (at.unit, &columns.unit) {
-            self.same_unit(cells.get(at).trim(), channel, field)?;
+            self.same_unit(&row.cell(at).text(), channel, field)?;
         }
-        let hours = cells::time(cells.get(at.time), columns.time.format)
-            .map_err(|fault| LineFault::of_field(&columns.time.name, fault))?;
+        let time = row.cell(at.time).time(columns.time.format);
+        let hours = time.map_err(|fault| LineFault::of_field(&columns.time.name, fault))?;
         let Some(series) = self.series.get_mut(index) else { return Ok(()) };
         if series.readings.len() as u64 >= limits.steps {
             return Err(LineFault::of_line(

@@ -1,4 +1,4 @@
-//! Time series in tables of text: one row for each observation, named columns.
+//! Time series in tables, of text or Parquet: one row for each observation, named columns.
 //!
 //! ```text
 //! patient,time,heart_rate
@@ -12,6 +12,9 @@
 //! (in any case) is a missing value. The separator (`,` `;` tab or `|`) is guessed from the
 //! header, gzip is unpacked. This is not a general table reader: text columns other than the
 //! subject are ignored.
+//!
+//! Parquet files, which are known by their first bytes, have their columns by name in the same
+//! way; their numbers, texts, instants and dates are taken as what they are, null is missing.
 //!
 //! **Source** RFC 4180, read with the crate `csv`.
 //!
@@ -31,11 +34,13 @@
 //! ```
 
 mod cells;
+mod columnar;
 mod columns;
 mod labels;
 mod line;
 mod long;
 mod read;
+mod rows;
 mod sniff;
 mod sniff_long;
 mod table;
@@ -48,7 +53,7 @@ pub use labels::{
     Labels, StepLabels, parse_labels, parse_step_labels, read_labels, read_step_labels,
 };
 pub use line::{LineFault, LineHeader, LineTable};
-pub use long::{LongColumns, LongSeries, LongTable, Reading, read_long};
+pub use long::{LongColumns, LongSeries, LongTable, Reading, parse_long, read_long};
 pub use read::{Series, SeriesTable, parse_series, read_series};
 pub use sniff::{Sniffed, guess_keys, sniff, sniff_bytes};
 pub use sniff_long::{LongSniffed, sniff_long};

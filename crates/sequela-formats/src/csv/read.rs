@@ -5,10 +5,10 @@ use std::path::Path;
 
 use sequela_core::{Limits, Location};
 
-use super::cells::{self, Fault, TimeFormat};
+use super::cells::{Fault, TimeFormat};
 use super::columns::{Positions, SeriesColumns, ValueColumn, refuse_duplicates};
-use super::table::{Row, Table};
-use crate::{Error, bounded};
+use super::rows::{Cell, Row, Rows, with_rows, with_rows_of};
+use crate::Error;
 
 /// The rows of one subject, in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Series {
     pub values: Vec<f32>,
     /// Number of missing cells among them.
     pub missing: u64,
-    /// Line of the first row.
+    /// Line of the first row; its number in a table that has no lines.
     pub first_line: u64,
 }
 
@@ -36,16 +36,16 @@ pub struct SeriesTable {
     pub series: Vec<Series>,
 }
 
-/// Reads a table from a file, plain or gzip.
+/// Reads a table from a file: text, plain or gzip, or Parquet.
 ///
 /// # Errors
-/// As [`bounded::read_unpacked`] and [`parse_series`].
+/// As [`bounded::read_unpacked`](crate::bounded::read_unpacked) and [`parse_series`].
 pub fn read_series(
     path: &Path,
     columns: &SeriesColumns,
     limits: &Limits,
 ) -> Result<SeriesTable, Error> {
-    parse_series(&bounded::read_unpacked(path, limits)?, path, columns, limits)
+    with_rows(path, limits, |rows| series_of_rows(rows, columns, limits))
 }
 
 /// Reads a table from bytes; `name` stands for the file in messages.
@@ -66,12 +66,23 @@ pub fn parse_series(
     columns: &SeriesColumns,
     limits: &Limits,
 ) -> Result<SeriesTable, Error> {
-    let mut table = Table::open(bytes, name, limits)?;
-    let first = table.location.clone().line(1);
-    refuse_duplicates(&table.header, &first)?;
-    let positions = Positions::find(columns, &table.header, &first)?;
+    with_rows_of(bytes, name, limits, |rows| series_of_rows(rows, columns, limits))
+}
+
+fn series_of_rows(
+    table: &mut dyn Rows,
+    columns: &SeriesColumns,
+    limits: &Limits,
+) -> Result<SeriesTable, Error> {
+    let first = table.first();
+    refuse_duplicates(table.header(), &first)?;
+    let positions = Positions::find(columns, table.header(), &first)?;
+    let mut wanted = positions.values.clone();
+    wanted.extend(positions.subject);
+    wanted.extend(positions.time.map(|(at, _)| at));
+    table.select(&wanted)?;
     let mut gathered = Gathered::default();
-    let place = table.location.clone();
+    let place = table.place().clone();
     while let Some(row) = table.next_row()? {
         gathered.add(&row, &positions, columns, &place, limits)?;
     }
@@ -106,23 +117,22 @@ impl Gathered {
         limits: &Limits,
     ) -> Result<(), Error> {
         let fault = |field: &str, fault: Fault| {
-            let location = place.clone().line(row.line).field(field);
-            Error::malformed(location, fault.what, fault.hint)
+            Error::malformed(row.place(place).field(field), fault.what, fault.hint)
         };
-        let subject = positions.subject.map(|at| row.cell(at).trim());
+        let subject = positions.subject.map(|at| row.cell(at));
         if let (Some(name), Some(field)) = (subject, columns.subject.as_deref())
-            && cells::is_missing(name)
+            && name.is_missing()
         {
             let missing = Fault { what: "the subject is missing", hint: "say whose row this is" };
             return Err(fault(field, missing));
         }
-        let index = self.index_of(subject, row.line, positions, place, limits)?;
+        let subject = subject.map(Cell::text);
+        let index = self.index_of(subject.as_deref(), row, positions, place, limits)?;
         let Some(series) = self.series.get_mut(index) else { return Ok(()) };
         if let (Some((at, format)), Some(times), Some(column)) =
             (positions.time, series.times.as_mut(), columns.time.as_ref())
         {
-            let time =
-                cells::time(row.cell(at), format).map_err(|what| fault(&column.name, what))?;
+            let time = row.cell(at).time(format).map_err(|what| fault(&column.name, what))?;
             if times.last().is_some_and(|&last| time < last) {
                 let backwards = Fault {
                     what: "the time goes backwards",
@@ -133,13 +143,13 @@ impl Gathered {
             times.push(time);
         }
         for (&at, column) in positions.values.iter().zip(&columns.values) {
-            let value = cells::value(row.cell(at)).map_err(|what| fault(&column.name, what))?;
+            let value = row.cell(at).value().map_err(|what| fault(&column.name, what))?;
             series.missing += u64::from(value.is_nan());
             series.values.push(value);
         }
         let steps = series.values.len() / positions.values.len().max(1);
         if steps as u64 > limits.steps {
-            return Err(over(place, row.line, "the number of rows of one subject", limits.steps));
+            return Err(over(row.place(place), "the number of rows of one subject", limits.steps));
         }
         Ok(())
     }
@@ -147,7 +157,7 @@ impl Gathered {
     fn index_of(
         &mut self,
         subject: Option<&str>,
-        line: u64,
+        row: &Row<'_>,
         positions: &Positions,
         place: &Location,
         limits: &Limits,
@@ -158,7 +168,7 @@ impl Gathered {
         }
         let index = self.series.len();
         if index as u64 >= limits.subjects {
-            return Err(over(place, line, "the number of subjects", limits.subjects));
+            return Err(over(row.place(place), "the number of subjects", limits.subjects));
         }
         self.by_subject.insert(name.to_owned(), index);
         self.series.push(Series {
@@ -166,12 +176,12 @@ impl Gathered {
             times: positions.time.map(|_| Vec::new()),
             values: Vec::new(),
             missing: 0,
-            first_line: line,
+            first_line: row.number,
         });
         Ok(index)
     }
 }
 
-fn over(place: &Location, line: u64, what: &str, limit: u64) -> Error {
-    Error::Limit { location: place.clone().line(line).into(), what: what.to_owned(), limit }
+fn over(place: Location, what: &str, limit: u64) -> Error {
+    Error::Limit { location: place.into(), what: what.to_owned(), limit }
 }

@@ -6,16 +6,14 @@ use sequela_core::Limits;
 
 use super::cells::{self, TimeFormat};
 use super::columns::{SeriesColumns, TimeColumn, ValueColumn};
-use super::table::Table;
-use crate::{Error, bounded};
+use super::rows::{Cell, Rows, with_rows, with_rows_of};
+use crate::Error;
 
 /// The columns that a table seems to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sniffed {
     /// The guess.
     pub columns: SeriesColumns,
-    /// The separator.
-    pub delimiter: char,
     /// Columns that were left out, and why.
     pub left_out: Vec<(String, String)>,
     /// Rows looked at.
@@ -30,10 +28,10 @@ pub struct Sniffed {
 /// is one. People should look at the guess: that is why it is written into a study.
 ///
 /// # Errors
-/// As [`bounded::read_unpacked`]; [`Error::Malformed`] for a broken table or one without a
+/// As [`bounded::read_unpacked`](crate::bounded::read_unpacked); [`Error::Malformed`] for a broken table or one without a
 /// column of numbers.
 pub fn sniff(path: &Path, limits: &Limits) -> Result<Sniffed, Error> {
-    sniff_bytes(&bounded::read_unpacked(path, limits)?, path, limits)
+    with_rows(path, limits, sniff_rows)
 }
 
 /// As [`sniff`], from bytes; `name` stands for the file in messages.
@@ -52,23 +50,37 @@ pub fn sniff(path: &Path, limits: &Limits) -> Result<Sniffed, Error> {
 /// # Ok::<(), sequela_formats::Error>(())
 /// ```
 pub fn sniff_bytes(bytes: &[u8], name: &Path, limits: &Limits) -> Result<Sniffed, Error> {
-    let mut table = Table::open(bytes, name, limits)?;
-    let location = table.location.clone();
+    with_rows_of(bytes, name, limits, sniff_rows)
+}
+
+fn sniff_rows(table: &mut dyn Rows) -> Result<Sniffed, Error> {
+    let location = table.place().clone();
     let mut rows: Vec<Vec<String>> = Vec::new();
-    let width = table.header.len();
+    let width = table.header().len();
+    let readable: Vec<usize> = (0..width).filter(|at| table.unread(*at).is_none()).collect();
+    table.select(&readable)?;
     while rows.len() < ROWS
         && let Some(row) = table.next_row()?
     {
-        rows.push((0..width).map(|column| row.cell(column).trim().to_owned()).collect());
+        let cell = |column| match row.cell(column) {
+            // Truth values are read as numbers, where they are no words.
+            Cell::Flag(flag) => u8::from(flag).to_string(),
+            cell => cell.text().into_owned(),
+        };
+        rows.push((0..width).map(cell).collect());
     }
     let kinds: Vec<Kind> = (0..width).map(|column| kind_of(&rows, column)).collect();
-    let header = &table.header;
+    let header = table.header();
     let subject = header.iter().position(|name| is_subject(name));
     let time = find_time(header, &kinds, &rows, subject);
     let mut left_out = Vec::new();
     let mut values = Vec::new();
     for (column, (name, kind)) in header.iter().zip(&kinds).enumerate() {
         if Some(column) == subject || time.as_ref().is_some_and(|(at, _)| *at == column) {
+            continue;
+        }
+        if let Some(what) = table.unread(column) {
+            left_out.push((name.clone(), format!("it holds {what}")));
             continue;
         }
         let reason = match kind {
@@ -97,7 +109,6 @@ pub fn sniff_bytes(bytes: &[u8], name: &Path, limits: &Limits) -> Result<Sniffed
             time: time.map(|(column, format)| TimeColumn { name: at(column), format }),
             values,
         },
-        delimiter: char::from(table.delimiter),
         left_out,
         rows: rows.len(),
     })

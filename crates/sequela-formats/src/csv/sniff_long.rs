@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sequela_core::{Limits, Location};
+use sequela_core::Limits;
 
-use super::cells;
 use super::columns::ValueColumn;
-use super::line::Cells;
-use super::long::{LongColumns, first_line};
+use super::long::LongColumns;
+use super::rows::{Rows, with_stream};
 use super::sniff::guess_keys;
-use crate::lines::LineReader;
 use crate::{Error, units};
 
 /// A long table as it seems to be.
@@ -35,39 +33,33 @@ pub struct LongSniffed {
 /// Those of opening and of lines; [`Error::Malformed`] for another number of cells;
 /// [`Error::Limit`] for more than 4096 different names.
 pub fn sniff_long(path: &Path, limits: &Limits) -> Result<Option<LongSniffed>, Error> {
-    let place = Location::file(path);
-    let mut lines = LineReader::open(path, limits)?;
-    let (header, _) = first_line(&mut lines, &place)?;
-    let names = &header.names;
+    with_stream(path, limits, sniff_long_rows)
+}
+
+fn sniff_long_rows(rows: &mut dyn Rows) -> Result<Option<LongSniffed>, Error> {
+    let place = rows.place().clone();
+    let names = rows.header().to_vec();
     let find = |known: &[&str]| {
         // The first word of the list that is there, so that a number is preferred to its text.
         known.iter().find_map(|known| names.iter().position(|name| name.to_lowercase() == *known))
     };
     let (Some(name), Some(value)) = (find(&NAMES), find(&VALUES)) else { return Ok(None) };
     let unit = find(&UNIT_NAMES);
-    let mut cells = Cells::default();
+    let readable: Vec<usize> = (0..names.len()).filter(|at| rows.unread(*at).is_none()).collect();
+    rows.select(&readable)?;
     let mut first: Option<Vec<String>> = None;
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
-    while let Some(line) = lines.next_line()? {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let split = cells.split(line, header.delimiter());
-        if split.is_err() || cells.len() != names.len() {
-            return Err(Error::malformed(
-                place.line(lines.line()),
-                "the row has not as many cells as the header, or an open quote",
-                "quote cells that hold the separator, or correct the row",
-            ));
-        }
+    while let Some(row) = rows.next_row()? {
         if first.is_none() {
-            first = Some((0..cells.len()).map(|at| cells.get(at).to_owned()).collect());
+            let texts = (0..names.len()).map(|at| row.cell(at).text().into_owned());
+            first = Some(texts.collect());
         }
-        let word = cells.get(name).trim();
+        let word = row.cell(name).text();
+        let word = word.as_ref();
         if !found.contains_key(word) {
             if found.len() >= MOST_NAMES {
                 return Err(Error::Limit {
-                    location: place.line(lines.line()).into(),
+                    location: row.place(&place).into(),
                     what: "the number of different things that are measured".to_owned(),
                     limit: MOST_NAMES as u64,
                 });
@@ -75,13 +67,13 @@ pub fn sniff_long(path: &Path, limits: &Limits) -> Result<Option<LongSniffed>, E
             found.insert(word.to_owned(), Found::default());
         }
         let Some(found) = found.get_mut(word) else { continue };
-        match cells::value(cells.get(value)) {
+        match row.cell(value).value() {
             Ok(value) if value.is_nan() => continue,
             Ok(_) => found.numbers += 1,
             Err(_) => found.texts += 1,
         }
         if let Some(at) = unit {
-            found.count_unit(cells.get(at).trim());
+            found.count_unit(&row.cell(at).text());
         }
     }
     let Some(first) = first else { return Ok(None) };

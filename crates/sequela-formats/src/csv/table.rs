@@ -5,6 +5,7 @@ use std::path::Path;
 use csv::ByteRecord;
 use sequela_core::{Limits, Location};
 
+use super::rows::{Held, Row, Rows};
 use crate::{Error, bounded};
 
 /// The header of a table and its rows, one at a time.
@@ -13,9 +14,8 @@ pub(super) struct Table<'a> {
     reader: csv::Reader<&'a [u8]>,
     record: ByteRecord,
     lines: Lines<'a>,
-    pub(super) header: Vec<String>,
-    pub(super) location: Location,
-    pub(super) delimiter: u8,
+    header: Vec<String>,
+    location: Location,
 }
 
 impl<'a> Table<'a> {
@@ -48,13 +48,35 @@ impl<'a> Table<'a> {
         let header =
             record.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
         let lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
-        Ok(Self { reader, record, lines, header, location, delimiter })
+        Ok(Self { reader, record, lines, header, location })
+    }
+}
+
+impl Rows for Table<'_> {
+    fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    fn place(&self) -> &Location {
+        &self.location
+    }
+
+    fn first(&self) -> Location {
+        self.location.clone().line(1)
+    }
+
+    fn select(&mut self, _: &[usize]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn unread(&self, _: usize) -> Option<&'static str> {
+        None
     }
 
     /// The next row with its line; `None` at the end. Blank lines are skipped.
     ///
     /// Every row has as many cells as the header.
-    pub(super) fn next_row(&mut self) -> Result<Option<Row<'_>>, Error> {
+    fn next_row(&mut self) -> Result<Option<Row<'_>>, Error> {
         let place = &self.location;
         let more = self.reader.read_byte_record(&mut self.record).map_err(|error| {
             Error::malformed(place.clone(), error.to_string(), "correct the table")
@@ -63,30 +85,15 @@ impl<'a> Table<'a> {
             return Ok(None);
         }
         let start = self.record.position().map_or(0, csv::Position::byte);
-        let line = self.lines.of(start);
+        let number = self.lines.of(start);
         if self.record.len() != self.header.len() {
             return Err(Error::malformed(
-                place.clone().line(line),
+                place.clone().line(number),
                 format!("the row has {} cells, not {}", self.record.len(), self.header.len()),
                 "quote cells that hold the separator, or correct the row",
             ));
         }
-        Ok(Some(Row { record: &self.record, line }))
-    }
-}
-
-/// One row of a table.
-#[derive(Debug)]
-pub(super) struct Row<'a> {
-    record: &'a ByteRecord,
-    pub(super) line: u64,
-}
-
-impl Row<'_> {
-    /// The cell of a column; empty past the last.
-    pub(super) fn cell(&self, column: usize) -> &str {
-        // The text was checked as a whole, and separators are ASCII.
-        self.record.get(column).and_then(|cell| std::str::from_utf8(cell).ok()).unwrap_or_default()
+        Ok(Some(Row { cells: Held::Record(&self.record), number }))
     }
 }
 

@@ -20,8 +20,8 @@ use source::Source;
 /// Arguments of `sequela data describe`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-What it is, is told from names: a table (.csv, .tsv, also gzipped) with one row for each time or one for
-each measurement; a .npy array; a folder or archive of WFDB records, or of the PhysioNet challenges of
+What it is, is told from names: a table (.csv, .tsv, also gzipped, .parquet) with one row for each time or
+one for each measurement; a .npy array; a folder or archive of WFDB records, or of the PhysioNet challenges of
 2012 and 2019.
 
 Exit code 1 says that something was found to look at: values that are not in their unit, or in two.

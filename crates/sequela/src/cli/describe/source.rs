@@ -47,21 +47,28 @@ impl Source {
                 let cohort = load::physionet2019(path, limits)?;
                 Self { classes: Some(SEPSIS), ..Self::of("ICU hours (PhysioNet 2019)", cohort) }
             }
-            Layout::Meds | Layout::Parquet => {
+            Layout::Meds => {
                 return Err(sequela_formats::Error::Malformed {
                     location: Location::file(path).into(),
-                    what: "Parquet files, which MEDS is made of, are not read yet".into(),
+                    what: "folders in the layout of MEDS are not described yet".into(),
                     hint: "write it as CSV, one row for each measurement".into(),
                 }
                 .into());
             }
-            _ => Self::table(path, limits)?,
+            Layout::Parquet => {
+                Self::table(path, ["long table (Parquet)", "wide table (Parquet)"], limits)?
+            }
+            _ => Self::table(path, ["long table", "wide table"], limits)?,
         };
         source.findings.extend(check_units(&source.cohort).iter().map(UnitFinding::text));
         Ok(source)
     }
 
-    fn table(path: &Path, limits: &Limits) -> Result<Self, Failure> {
+    fn table(
+        path: &Path,
+        [long_table, wide_table]: [&'static str; 2],
+        limits: &Limits,
+    ) -> Result<Self, Failure> {
         if let Some(long) = sniff_long(path, limits)?
             && !long.columns.channels.is_empty()
         {
@@ -74,11 +81,11 @@ impl Source {
             });
             let findings = findings.collect();
             let left_out = long.left_out;
-            return Ok(Self { left_out, findings, ..Self::of("long table", cohort) });
+            return Ok(Self { left_out, findings, ..Self::of(long_table, cohort) });
         }
         let guess = sniff(path, limits)?;
         let cohort = load::series(path, &guess.columns, limits)?;
-        Ok(Self { left_out: guess.left_out, ..Self::of("wide table", cohort) })
+        Ok(Self { left_out: guess.left_out, ..Self::of(wide_table, cohort) })
     }
 
     fn of(format: &'static str, cohort: Cohort) -> Self {
