@@ -16,6 +16,7 @@ mod cohort;
 pub mod datasets;
 pub mod envelope;
 mod error;
+pub mod export;
 pub mod gaps;
 pub mod heart_rate;
 pub mod load;

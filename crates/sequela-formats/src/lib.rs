@@ -23,6 +23,7 @@ mod error;
 pub mod lines;
 pub mod lock;
 pub mod log;
+pub mod meds;
 pub mod npy;
 pub mod onnx;
 mod parquet;
@@ -31,5 +32,6 @@ pub mod physionet;
 pub mod units;
 pub mod wfdb;
 
+pub use csv::instant_text;
 pub use detect::{Layout, detect};
 pub use error::Error;

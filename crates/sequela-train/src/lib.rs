@@ -77,9 +77,9 @@ pub use stream::{Dialogue, DialogueOptions, InputFormat, OnFault, Stream, Stream
 pub use study::{
     About, ArticleData, Audit, Baselines, Checkpoint, ClassWeights, Content, CsvData, Data,
     Ensemble, EvaluateSection, FeedForward, Indicator, InputKind, KeepWeights, LabelSpec, LongSpec,
-    Memory, Missing, NpyData, Override, Physionet2012Data, Physionet2019Data, Scaling, Schedule,
-    SimulatedData, Split, SplitBy, Study, Summary, TargetKind, Task, TimeSpec, TimeWord, Train,
-    ValueSpec, WfdbData, Window,
+    MedsData, Memory, Missing, NpyData, Override, Physionet2012Data, Physionet2019Data, Scaling,
+    Schedule, SimulatedData, Split, SplitBy, Study, Summary, TargetKind, Task, TimeSpec, TimeWord,
+    Train, ValueSpec, WfdbData, Window,
 };
 pub use study::{Dimension, Number, Range, RangeScale, Search, SearchMethod};
 pub use tensors::{Array, Numbers, TensorFile};

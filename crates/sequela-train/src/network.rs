@@ -45,6 +45,9 @@ pub fn outline(study: &Study) -> Result<Program, Error> {
             (data.values.len(), named.max(2))
         }
         Data::Physionet2012(_) => (Stays::CHANNELS, Stays::CLASSES.len()),
+        Data::Meds(data) => {
+            (data.frequent.unwrap_or(data.channels.len()), data.classes.len().max(2))
+        }
         Data::Physionet2019(_) => (COLUMNS.len(), SEPSIS.1.len()),
         _ => (1, 2),
     };

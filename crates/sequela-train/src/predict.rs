@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sequela_core::{Limits, Sequence};
+use sequela_core::{Channel, Limits, Schema, Sequence};
 use sequela_data::Cohort;
 use sequela_data::envelope::Placing;
 use sequela_data::heart_rate::BeatOptions;
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::feed::Form;
 use crate::judge::Net;
-use crate::model::Model;
+use crate::model::{ChannelSpec, Model};
 use crate::series::{Example, Examples};
 use crate::source::FileKind;
 use crate::study::{Content, CsvData, Data, NpyData, TimeSpec, TimeWord, ValueSpec, WfdbData};
@@ -190,6 +190,19 @@ pub(crate) fn read_cohort(
         }
         (kind, Data::Physionet2019(_)) if kind == FileKind::Records || one("psv") => {
             physionet2019(path, limits)?
+        }
+        (FileKind::Records, Data::Meds(data)) => {
+            // Those that are named, else the file of the study's name in the folder `labels`.
+            let name = data.labels.as_deref().and_then(Path::file_name);
+            let beside = name.map(|name| path.join("labels").join(name));
+            let beside = beside.filter(|file| file.exists());
+            let labels = outcomes.map(Path::to_owned).or(beside);
+            let channel = |known: &ChannelSpec| Channel {
+                name: known.name.clone(),
+                unit: known.unit.clone(),
+            };
+            let known = Schema::new(model.manifest().schema.iter().map(channel).collect());
+            source::meds_cohort(data, Some(&known), (path, labels), limits)?
         }
         (FileKind::Array, _) => source::npy(&array_of(path, model), path, limits)?,
         (FileKind::Records, _) => {

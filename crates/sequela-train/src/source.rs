@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sequela_core::{Channel, Limits, Location, Schema, Sequence, SubjectId};
 use sequela_data::load::{
-    AnnotatedBeats, Stays, annotated_beats, intervals, physionet2012, physionet2019, series,
+    AnnotatedBeats, MedsOptions, Stays, annotated_beats, frequent_codes, intervals, meds,
+    physionet2012, physionet2019, published_split, series,
 };
 use sequela_data::plausible::check_units;
 use sequela_data::resample::{Grid, resample_all};
@@ -18,7 +19,8 @@ use sequela_formats::npy::read_array;
 
 use crate::Error;
 use crate::study::{
-    Content, CsvData, Data, NpyData, Physionet2012Data, Split, SplitBy, Study, TimeWord, WfdbData,
+    Content, CsvData, Data, MedsData, NpyData, Physionet2012Data, Split, SplitBy, Study, TimeWord,
+    ValueSpec, WfdbData,
 };
 
 /// Where a file of a study is: as it is if absolute, else beside the study, else in the present
@@ -77,6 +79,11 @@ pub(crate) fn load(study: &Study, limits: &Limits) -> Result<Cohort, Error> {
             stays(data, &at(&data.path)?, outcomes.transpose()?, limits)?
         }
         Data::Physionet2019(data) => physionet2019(&at(&data.path)?, limits)?,
+        Data::Meds(data) => {
+            let labels = data.labels.as_deref();
+            let labels = labels.map(|file| find(file, &study.base, "data.labels")).transpose()?;
+            meds_cohort(data, None, (&at(&data.path)?, labels), limits)?
+        }
         Data::Simulated(data) => HeartRateSimulation {
             subjects: data.subjects,
             hours: data.hours,
@@ -185,6 +192,32 @@ pub(crate) fn stays(
     Ok(physionet2012(path, &Stays { every_hours, hours: data.hours, outcomes }, limits)?)
 }
 
+/// The cohort of events as a study reads them, with the channels of a model that is there already.
+pub(crate) fn meds_cohort(
+    data: &MedsData,
+    known: Option<&Schema>,
+    (path, labels): (&Path, Option<PathBuf>),
+    limits: &Limits,
+) -> Result<Cohort, Error> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    let named = |value: &ValueSpec| Channel { name: value.name.clone(), unit: value.unit.clone() };
+    let channels = match (known, data.frequent) {
+        (Some(schema), _) => schema.channels().to_vec(),
+        (None, Some(most)) => frequent_codes(path, most, threads, limits)?,
+        (None, None) => data.channels.iter().map(named).collect(),
+    };
+    let hours = |seconds: f64| seconds / 3600.0;
+    let options = MedsOptions {
+        channels,
+        every_hours: data.every_seconds.map(hours),
+        hours: data.hours,
+        labels,
+        classes: data.classes.clone(),
+        threads,
+    };
+    Ok(meds(path, &options, limits)?)
+}
+
 /// The reader's word for a study's.
 pub(crate) fn time_format(word: TimeWord) -> TimeFormat {
     match word {
@@ -215,7 +248,7 @@ pub(crate) fn split(study: &Study, cohort: &Cohort) -> Result<Parts, Error> {
             Ok(by_time(cohort, *fractions, if nothing_apart { 0 } else { reach })?)
         }
         // Groups and starts are refused for forecasts when the study is checked.
-        SplitBy::Subject | SplitBy::Group | SplitBy::Start => {
+        SplitBy::Subject | SplitBy::Group | SplitBy::Start | SplitBy::Published => {
             let split = match listed(study, cohort)? {
                 Some(split) => split,
                 None if cohort.subjects().len() < 2 => {
@@ -236,6 +269,11 @@ pub(crate) fn split(study: &Study, cohort: &Cohort) -> Result<Parts, Error> {
 /// The split by the study's lists of subjects, where it has any.
 pub(crate) fn listed(study: &Study, cohort: &Cohort) -> Result<Option<subjects::Split>, Error> {
     let Split { train, tune, test, .. } = &study.split;
+    if let (SplitBy::Published, Some(path)) = (study.split.by, study.data.path()) {
+        let folder = find(path, &study.base, "data.path")?;
+        let lists = published_split(&folder, cohort, &Limits::default())?;
+        return Ok(Some(by_lists(cohort, &lists)?));
+    }
     if !study.split.is_listed() {
         return Ok(None);
     }

@@ -37,6 +37,11 @@ impl Maker {
         Self { features, timing, sums: Vec::new(), counts: Vec::new(), together: 0 }
     }
 
+    /// Has the grids of the next sequences begin at `origin`, or at their first event.
+    pub(super) fn begin(&mut self, origin: Option<f64>) {
+        self.timing.origin = origin;
+    }
+
     /// The sequence of these events, which are sorted by time. A cell is the mean of what was
     /// measured in it. Times are those of the events or, on a grid, of the end of each step.
     pub(super) fn sequence(

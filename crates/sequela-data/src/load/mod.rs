@@ -1,8 +1,9 @@
 //! Files to cohorts.
 //!
 //! ```text
-//! CSV series          --series----------> one sequence for each subject
-//! long CSV tables     --long------------> one sequence for each subject
+//! tables              --series----------> one sequence for each subject
+//! long tables         --long------------> one sequence for each subject
+//! MEDS folders        --meds------------> one sequence for each label, or for each subject
 //! .npy intervals (ms) --intervals-------> heart rate of one subject
 //! WFDB annotations    --annotated_beats-> heart rate, one sequence for each record
 //! PhysioNet 2012      --physionet2012---> ICU stays, a class each (died in hospital)
@@ -14,6 +15,8 @@ mod events;
 mod icu_2012;
 mod icu_2019;
 mod long;
+mod meds;
+mod meds_summary;
 mod subjects;
 mod tables;
 
@@ -21,5 +24,7 @@ pub use beats::{AnnotatedBeats, annotated_beats, intervals};
 pub use icu_2012::{Stays, physionet2012};
 pub use icu_2019::{SEPSIS, physionet2019};
 pub use long::long;
+pub use meds::{COUNT, MedsOptions, frequent_codes, meds, published_split};
+pub use meds_summary::{CodeSummary, MedsSummary, meds_summary};
 pub use subjects::Subjects;
 pub use tables::{series, series_of};

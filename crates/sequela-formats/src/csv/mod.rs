@@ -55,6 +55,7 @@ pub use labels::{
 pub use line::{LineFault, LineHeader, LineTable};
 pub use long::{LongColumns, LongSeries, LongTable, Reading, parse_long, read_long};
 pub use read::{Series, SeriesTable, parse_series, read_series};
+pub use rows::instant_text;
 pub use sniff::{Sniffed, guess_keys, sniff, sniff_bytes};
 pub use sniff_long::{LongSniffed, sniff_long};
 pub use write::{Cell, push_text, to_csv};

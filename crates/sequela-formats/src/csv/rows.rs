@@ -153,6 +153,16 @@ impl<'a> Cell<'a> {
     }
 }
 
+/// Microseconds since 1970 as ISO 8601, for people; the number where no date is so far away.
+///
+/// # Example
+/// ```
+/// assert_eq!(sequela_formats::instant_text(3_600_000_000), "1970-01-01T01:00:00Z");
+/// ```
+pub fn instant_text(microseconds: i64) -> String {
+    instant(microseconds, 1_000_000)
+}
+
 /// An instant as ISO 8601; its count where it is out of the reach of dates.
 fn instant(count: i64, second: u32) -> String {
     let second = i64::from(second.max(1));

@@ -26,6 +26,7 @@ mod plain;
 mod source;
 mod thrift;
 mod words;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use sequela_core::{Limits, Location};
 pub(crate) use self::batch::{Batch, Data};
 pub(crate) use self::footer::Meaning;
 pub(crate) use self::words::Words;
+pub(crate) use self::write::{ColumnData, write_table};
 
 use self::broken::Broken;
 use self::column::{Budget, ColumnReader};
@@ -192,6 +194,11 @@ impl Batches {
     /// through the row group.
     pub(crate) fn words(&self, at: usize) -> Option<(&Words, usize)> {
         self.readers.get(at).map(|reader| (reader.words(), reader.lasting_words()))
+    }
+
+    /// The row group of the present rows, from 1.
+    pub(crate) fn group(&self) -> usize {
+        self.group
     }
 
     /// The row in the file of one of the present rows, both from 0.

@@ -47,6 +47,8 @@ pub(super) fn load(study: &Study, limits: &Limits) -> Result<Labelled, Error> {
         _ => of_targets(&cohort, &label.classes),
     };
     let words = words_of(&labels);
+    // Of cases each has its own class, and one subject may have several.
+    let are_cases = matches!(study.data, Data::Meds(_));
     let known: Vec<usize> = positions(&cohort, |who| words.contains_key(who));
     let labelled = cohort.select(&known);
     if labelled.is_empty() {
@@ -57,7 +59,7 @@ pub(super) fn load(study: &Study, limits: &Limits) -> Result<Labelled, Error> {
     let classes = numbers(&words, &names);
     let with = |part: &Cohort, name: &str| -> Result<Cohort, Error> {
         refuse_strangers(part, name, (&words, &classes), label)?;
-        Ok(part.with_targets(&classes))
+        Ok(if are_cases { part.clone() } else { part.with_targets(&classes) })
     };
     let parts = Parts {
         train: with(&parts.train, "training")?,
@@ -67,7 +69,8 @@ pub(super) fn load(study: &Study, limits: &Limits) -> Result<Labelled, Error> {
     let mut notes = notes(&cohort, &labels, label);
     notes.extend(parts::note(study, &parts)?);
     let read = cohort.subjects().len();
-    Ok(Labelled { cohort: labelled.with_targets(&classes), parts, names, notes, read })
+    let labelled = if are_cases { labelled } else { labelled.with_targets(&classes) };
+    Ok(Labelled { cohort: labelled, parts, names, notes, read })
 }
 
 /// The words of the classes that a cohort came with.
@@ -79,6 +82,12 @@ fn of_targets(cohort: &Cohort, names: &[String]) -> Labels {
             Target::Class(class) => names.get(class as usize),
             _ => None,
         };
+        // Of several cases the highest class says in which stratum a subject is drawn.
+        let rank = |word: &String| names.iter().position(|name| name == word);
+        let known = labels.words.get(&subject);
+        if word.is_some_and(|word| known.is_some_and(|known| rank(known) >= rank(word))) {
+            continue;
+        }
         match word {
             Some(word) => drop(labels.words.insert(subject, word.clone())),
             None => labels.without.push(subject),

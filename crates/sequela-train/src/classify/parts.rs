@@ -25,14 +25,17 @@ pub(super) fn split(
     let split = match study.split.by {
         SplitBy::Group => by_group(study, cohort, classes)?,
         SplitBy::Start => by_start(cohort, fractions)?,
-        SplitBy::Subject | SplitBy::Time => match (study.split.folds, listed(study, cohort)?) {
-            (_, Some(split)) => split,
-            (Some(count), None) => {
-                let folds = folds(cohort, classes, Folds { count, tune: fractions.tune }, seed)?;
-                folds.into_iter().nth(fold(study)).unwrap_or_default()
+        SplitBy::Subject | SplitBy::Time | SplitBy::Published => {
+            match (study.split.folds, listed(study, cohort)?) {
+                (_, Some(split)) => split,
+                (Some(count), None) => {
+                    let folds =
+                        folds(cohort, classes, Folds { count, tune: fractions.tune }, seed)?;
+                    folds.into_iter().nth(fold(study)).unwrap_or_default()
+                }
+                (None, None) => by_subject_within_classes(cohort, classes, fractions, seed)?,
             }
-            (None, None) => by_subject_within_classes(cohort, classes, fractions, seed)?,
-        },
+        }
     };
     check_leakage(cohort, &split)?;
     Ok(split.parts(cohort))

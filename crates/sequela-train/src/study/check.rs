@@ -3,7 +3,7 @@
 use sequela_core::Location;
 use sequela_nn::{Architecture, Clip, Loss, Pooling, Retain};
 
-use super::{Data, InputKind, Schedule, Study, TargetKind, Task};
+use super::{Data, InputKind, MedsData, Schedule, SplitBy, Study, TargetKind, Task};
 use crate::Error;
 
 /// Finds the place of a field.
@@ -148,7 +148,38 @@ impl Check<'_> {
                     ));
                 }
             }
+            Data::Meds(data) => self.meds(data, study.split.by)?,
             Data::Npy(_) | Data::Wfdb(_) | Data::Physionet2019(_) | Data::Article(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Refuses codes that nobody names, and a grid of no length.
+    fn meds(&self, data: &MedsData, by: SplitBy) -> Result<(), Error> {
+        if data.channels.is_empty() == data.frequent.is_none() {
+            return Err(self.refuse(
+                "data.channels",
+                "either the codes are named, or how many of the most frequent are taken",
+                "write channels = [{ name = \"HR\" }], or frequent = 50",
+            ));
+        }
+        if let Some(count) = data.frequent {
+            self.count("data.frequent", count as u64, 65_536)?;
+            if by != SplitBy::Published {
+                return Err(self.refuse(
+                    "data.frequent",
+                    "who is trained on is not known before the codes are",
+                    "write by = \"published\" in [split], or name the codes in data.channels",
+                ));
+            }
+        }
+        for (field, number) in
+            [("data.every_seconds", data.every_seconds), ("data.hours", data.hours)]
+        {
+            if number.is_some_and(|number| !(number > 0.0 && number.is_finite())) {
+                let hint = "give for example every_seconds = 3600, hours = 48";
+                return Err(self.refuse(field, "it is not a positive number", hint));
+            }
         }
         Ok(())
     }

@@ -93,6 +93,22 @@ impl Check<'_> {
                 "leave out folds and names of subjects, or write by = \"subject\"",
             ));
         }
+        if split.by == SplitBy::Published {
+            if split.folds.is_some() || split.is_listed() {
+                return Err(self.refuse(
+                    "split.by",
+                    "the data say already who is tested",
+                    "leave out folds and names of subjects, or write by = \"subject\"",
+                ));
+            }
+            if !matches!(study.data, Data::Meds(_)) {
+                return Err(self.refuse(
+                    "split.by",
+                    "these data come with no split",
+                    "write by = \"subject\"",
+                ));
+            }
+        }
         Ok(())
     }
 

@@ -27,6 +27,8 @@ pub enum Data {
     Physionet2012(Physionet2012Data),
     /// ICU hours in the layout of the PhysioNet/CinC Challenge 2019.
     Physionet2019(Physionet2019Data),
+    /// Events in the Medical Event Data Standard.
+    Meds(MedsData),
     /// Simulated heart rate.
     Simulated(SimulatedData),
     /// The article's series: noise and a step.
@@ -42,6 +44,7 @@ impl Data {
             Self::Wfdb(data) => Some(&data.path),
             Self::Physionet2012(data) => Some(&data.path),
             Self::Physionet2019(data) => Some(&data.path),
+            Self::Meds(data) => Some(&data.path),
             Self::Simulated(_) | Self::Article(_) => None,
         }
     }
@@ -51,6 +54,7 @@ impl Data {
         match self {
             Self::Csv(data) => data.label.as_mut()?.file.as_mut(),
             Self::Physionet2012(data) => data.outcomes.as_mut(),
+            Self::Meds(data) => data.labels.as_mut(),
             _ => None,
         }
     }
@@ -69,6 +73,11 @@ impl Data {
                 file: None,
                 classes: SEPSIS.1.map(str::to_owned).to_vec(),
             }),
+            Self::Meds(MedsData { labels: Some(file), classes, .. }) => Some(LabelSpec {
+                name: "label".to_owned(),
+                file: Some(file.clone()),
+                classes: classes.clone(),
+            }),
             _ => None,
         }
     }
@@ -80,6 +89,7 @@ impl Data {
             Self::Wfdb(data) => Some(&mut data.path),
             Self::Physionet2012(data) => Some(&mut data.path),
             Self::Physionet2019(data) => Some(&mut data.path),
+            Self::Meds(data) => Some(&mut data.path),
             Self::Simulated(_) | Self::Article(_) => None,
         }
     }
@@ -91,13 +101,14 @@ impl Data {
             Self::Npy(data) => &data.step,
             Self::Wfdb(_) => "beat",
             Self::Physionet2012(Physionet2012Data { every_seconds: Some(3600.0), .. })
-            | Self::Physionet2019(_) => "hour",
+            | Self::Physionet2019(_)
+            | Self::Meds(MedsData { every_seconds: Some(3600.0), .. }) => "hour",
             Self::Simulated(data) => match data.every_seconds {
                 None => "beat",
                 Some(60.0) => "min",
                 Some(_) => "step",
             },
-            Self::Physionet2012(_) | Self::Article(_) => "step",
+            Self::Physionet2012(_) | Self::Meds(_) | Self::Article(_) => "step",
         }
     }
 }
@@ -297,6 +308,33 @@ pub struct Physionet2019Data {
     pub path: PathBuf,
 }
 
+/// Coded events of subjects, in the Medical Event Data Standard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MedsData {
+    /// The folder that holds `data` and `metadata`.
+    pub path: PathBuf,
+    /// A Parquet file of labels: cases, each a subject and its prediction time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
+    /// The classes, in words of the labels.
+    #[serde(default = "truth")]
+    pub classes: Vec<String>,
+    /// The codes that the model sees; those of unit `count` by how often they occur, the others by
+    /// their numeric values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<ValueSpec>,
+    /// In place of `channels`: so many codes, those that most training subjects have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frequent: Option<usize>,
+    /// A grid of so many seconds; without it every time with an event is a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_seconds: Option<f64>,
+    /// How many hours before the prediction time are looked at; without it all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<f64>,
+}
+
 /// Simulated heart rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -366,6 +404,10 @@ fn subjects() -> usize {
 
 fn hours() -> f64 {
     24.0
+}
+
+fn truth() -> Vec<String> {
+    vec!["false".into(), "true".into()]
 }
 
 fn stay_hours() -> f64 {

@@ -71,6 +71,8 @@ pub enum SplitBy {
     Group,
     /// Who came when: the earliest people are trained on, the last tested.
     Start,
+    /// As the data come split: `train`, `tuning` and `held_out` of MEDS.
+    Published,
 }
 
 /// What the leakage audit lets pass. By default nothing: a run with a finding is refused.

@@ -13,6 +13,7 @@ use sequela_formats::durable::{sweep_beside, write_atomic};
 use serde_json::{Value, json};
 
 use super::console::Console;
+use super::convert::Convert;
 use super::describe::Describe;
 use super::failure::{Failure, Outcome};
 use super::sets::{SETS, size};
@@ -34,6 +35,8 @@ enum What {
     Get(super::get::Get),
     /// Describe a file or folder of series: channels, subjects, times, what is missing
     Describe(Describe),
+    /// Write the series of a file or folder in another format
+    Convert(Convert),
     /// Write simulated data as CSV
     #[command(after_long_help = "\
 Examples:
@@ -74,6 +77,7 @@ impl Data {
             #[cfg(feature = "fetch")]
             What::Get(get) => get.run(console),
             What::Describe(describe) => return describe.run(console),
+            What::Convert(convert) => return convert.run(console),
             What::Simulate(simulate) => simulate.run(console),
         }?;
         Ok(Outcome::Done)

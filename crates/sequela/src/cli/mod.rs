@@ -5,6 +5,7 @@ mod article;
 mod classes;
 mod compare;
 pub(crate) mod console;
+mod convert;
 mod data;
 mod demo;
 mod describe;

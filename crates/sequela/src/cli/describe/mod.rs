@@ -1,6 +1,7 @@
 //! `sequela data describe`: what is in a file or folder of series, in figures that hide no gap.
 
 mod figures;
+mod meds;
 mod page;
 mod source;
 
@@ -8,8 +9,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sequela_core::Limits;
+use sequela_data::Cohort;
+use sequela_data::load::Stays;
 use sequela_eval::table::{Align, Table, number};
 use sequela_formats::durable::{sweep_beside, write_atomic};
+use sequela_formats::{Layout, detect};
 use serde_json::{Value, json};
 
 use super::console::Console;
@@ -22,7 +26,7 @@ use source::Source;
 #[command(after_long_help = "\
 What it is, is told from names: a table (.csv, .tsv, also gzipped, .parquet) with one row for each time or
 one for each measurement; a .npy array; a folder or archive of WFDB records, or of the PhysioNet challenges of
-2012 and 2019.
+2012 and 2019; a folder of MEDS (data/*.parquet), of which codes are told, without a page.
 
 Exit code 1 says that something was found to look at: values that are not in their unit, or in two.
 
@@ -43,6 +47,12 @@ pub(crate) struct Describe {
 impl Describe {
     /// Tells what is there.
     pub(crate) fn run(&self, console: Console) -> Result<Outcome, Failure> {
+        if detect(&self.file, &Limits::default())? == Layout::Meds {
+            if self.html.is_some() {
+                console.say("of MEDS no page is written");
+            }
+            return meds::describe(&self.file, console);
+        }
         let source = Source::read(&self.file, &Limits::default())?;
         let figures = Figures::of(&source.cohort);
         if console.is_json() {
@@ -66,6 +76,15 @@ impl Describe {
         }
         Ok(if source.findings.is_empty() { Outcome::Done } else { Outcome::Findings })
     }
+}
+
+/// The series of a path, whatever it is, and the hour of its labels, where its layout has one.
+pub(crate) fn read_source(path: &Path, limits: &Limits) -> Result<(Cohort, Option<f64>), Failure> {
+    let hours = match detect(path, limits)? {
+        Layout::Physionet2012 => Some(Stays::default().hours),
+        _ => None,
+    };
+    Ok((Source::read(path, limits)?.cohort, hours))
 }
 
 /// The description for people.

@@ -50,8 +50,8 @@ impl Source {
             Layout::Meds => {
                 return Err(sequela_formats::Error::Malformed {
                     location: Location::file(path).into(),
-                    what: "folders in the layout of MEDS are not described yet".into(),
-                    hint: "write it as CSV, one row for each measurement".into(),
+                    what: "this is MEDS already".into(),
+                    hint: "give another file or folder".into(),
                 }
                 .into());
             }
