@@ -65,6 +65,7 @@ fn case(
         layout: &layout,
         x: Matrix::new(&x, rows, f),
         initial: Initial::default(),
+        decay: None,
         weights: &weights,
     };
     let infer = best(0.5, || {
@@ -139,6 +140,7 @@ fn errors(context: &mut Context, name: &str, cell: Cell, [b, t, f, h]: [usize; 4
             layout: &layout,
             x: Matrix::new(&x, rows, f),
             initial: Initial::default(),
+            decay: None,
             weights: &weights,
         };
         let out = MatrixMut::new(&mut y, rows, h);

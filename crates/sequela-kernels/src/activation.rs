@@ -20,6 +20,8 @@ pub enum Activation {
     Sigmoid,
     /// ln(1 + exp(x))
     Softplus,
+    /// exp(-max(x, 0)): what is left after a time; never 0, and its slope at 0 is 0
+    Decay,
 }
 
 /// Writes `f(x)` to `y`.
@@ -165,6 +167,7 @@ pub(crate) fn of<S: Simd>(s: S, activation: Activation, x: S::V) -> S::V {
             s.div(s.splat(1.0), s.add(s.splat(1.0), e))
         }
         Activation::Softplus => softplus(s, x),
+        Activation::Decay => exp_signed(s, s.max(s.splat(0.0), x), -1.0, 87.0),
     }
 }
 
@@ -176,6 +179,10 @@ pub(crate) fn derivative<S: Simd>(s: S, activation: Activation, y: S::V, dy: S::
         Activation::Tanh => s.fnma(s.mul(dy, y), y, dy),
         Activation::Relu => s.keep_positive(dy, y),
         Activation::Sigmoid => s.mul(s.mul(dy, y), s.sub(s.splat(1.0), y)),
+        Activation::Decay => {
+            let whole = s.sub(s.splat(1.0), y);
+            s.keep_positive(s.sub(s.splat(0.0), s.mul(dy, y)), whole)
+        }
         Activation::Softplus => s.fnma(dy, exp_vector(s, s.sub(s.splat(0.0), y)), dy),
     }
 }
@@ -310,6 +317,8 @@ mod tests {
         let softplus =
             worst_ulp(Map::Activation(Activation::Softplus), |x| libm::log1p(libm::exp(x)));
         let exp = worst_ulp(Map::Exp, libm::exp);
+        let decay = |x: f64| libm::exp(-libm::fmax(x, 0.0));
+        assert!(worst_ulp(Map::Activation(Activation::Decay), decay) <= 1.5);
         assert!(exp <= 1.5, "{exp}");
         println!("exp {exp:.2} sigmoid {sigmoid:.2} tanh {tanh:.2} softplus {softplus:.2} ulp");
         assert!(sigmoid <= 3.0 && tanh <= 5.0 && softplus <= 4.0, "{sigmoid} {tanh} {softplus}");
@@ -318,7 +327,13 @@ mod tests {
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
         let x = grid();
-        let kinds = [Activation::Tanh, Activation::Relu, Activation::Sigmoid, Activation::Softplus];
+        let kinds = [
+            Activation::Tanh,
+            Activation::Relu,
+            Activation::Sigmoid,
+            Activation::Softplus,
+            Activation::Decay,
+        ];
         for kind in kinds {
             let results: Vec<Vec<u32>> = Isa::all()
                 .into_iter()
@@ -365,6 +380,13 @@ mod tests {
 
     #[test]
     fn nan_stays_nan_and_infinity_saturates() {
+        let decay_scalar = |x| single(Map::Activation(Activation::Decay), x);
+        assert!(decay_scalar(f32::NAN).is_nan());
+        assert!(decay_scalar(f32::INFINITY) > 0.0);
+        assert_eq!(
+            [decay_scalar(0.0), decay_scalar(-3.0), decay_scalar(f32::NEG_INFINITY)],
+            [1.0; 3]
+        );
         for f in [exp_scalar, sigmoid_scalar, tanh_scalar] {
             assert!(f(f32::NAN).is_nan());
             assert!(f(f32::INFINITY).is_finite() && f(f32::NEG_INFINITY).is_finite());

@@ -13,6 +13,7 @@ mod backward_step;
 mod cell;
 mod elementwise;
 mod elman;
+mod fade;
 mod forward;
 mod gru;
 mod gru_before;

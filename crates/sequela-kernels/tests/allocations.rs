@@ -59,6 +59,8 @@ fn no_kernel_allocates_after_planning() {
         Cell::Lstm,
         Cell::Gru(Reset::AfterProduct),
         Cell::Gru(Reset::BeforeProduct),
+        Cell::GruD(Reset::AfterProduct),
+        Cell::GruD(Reset::BeforeProduct),
         Cell::Elman(sequela_kernels::activation::Activation::Tanh),
     ];
     let precisions = [Precision::F32, Precision::Bf16];
@@ -70,6 +72,7 @@ fn no_kernel_allocates_after_planning() {
         let Ok(mut workspace) = workspace.with_precision(precision, &context) else { continue };
         let x = Buffer::new(rows * stride(f));
         let weights = Buffer::new(shape.packed_len());
+        let decay = Buffer::new(rows * stride(h));
         let mut y = Buffer::new(rows * stride(h));
         let mut dx = Buffer::new(rows * stride(f));
         let mut transposed = Buffer::new(shape.transposed_len());
@@ -84,6 +87,7 @@ fn no_kernel_allocates_after_planning() {
                 layout: &layout,
                 x: Matrix::new(&x, rows, f),
                 initial: Initial { hidden: Some(Matrix::new(&state, sequences, h)), cell: None },
+                decay: cell.fades().then(|| Matrix::new(&decay, rows, h)),
                 weights: &weights,
             };
             version += 1;
@@ -104,6 +108,9 @@ fn no_kernel_allocates_after_planning() {
             recurrent::backward(&mut context, shape, call, &mut workspace, out, &mut gradient)
                 .unwrap();
             let x = Matrix::new(&x, sequences, f);
+            if cell.fades() {
+                stream.fade(&context, Matrix::new(&decay, sequences, h));
+            }
             recurrent::step(&mut context, onward, x, &weights, &mut stream).unwrap();
         });
         assert_eq!(found, 0, "{cell:?} {precision:?}");

@@ -61,6 +61,7 @@ fn case(shape: RecurrentShape, lengths: &[usize]) -> Case {
     shape.pack(&weights, &mut packed);
     let cells = if shape.has_cell_state() { b * hidden } else { 0 };
     Case {
+        decay: Vec::new(),
         shape,
         lengths: lengths.to_vec(),
         steps,
@@ -220,6 +221,7 @@ fn forward_only(case: &Case, context: &mut Context) -> Vec<f32> {
         layout: &layout,
         x: Matrix::new(&x, rows, shape.inputs),
         initial: recurrent::Initial::default(),
+        decay: None,
         weights: &case.packed,
     };
     let out = sequela_kernels::MatrixMut::new(&mut y, rows, shape.hidden);

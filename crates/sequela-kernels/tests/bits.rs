@@ -62,6 +62,7 @@ fn a_sequence_gives_the_same_alone_as_in_any_batch() {
                     x: pick(&all.x, all.steps * 20),
                     h0: pick(&all.h0, 33),
                     c0: pick(&all.c0, 33),
+                    decay: pick(&all.decay, all.steps * 33),
                     gy: pick(&all.gy, all.steps * 33),
                     ghn: pick(&all.ghn, 33),
                     gcn: pick(&all.gcn, 33),
@@ -71,10 +72,23 @@ fn a_sequence_gives_the_same_alone_as_in_any_batch() {
                 assert_eq!(alone.y, pick(&together.y, all.steps * 33), "{cell:?} y");
                 assert_eq!(alone.hn, pick(&together.hn, 33), "{cell:?} hn");
                 assert_eq!(alone.dx, pick(&together.dx, all.steps * 20), "{cell:?} dx");
+                let ddecay = pick(&together.ddecay, all.steps * 33);
+                assert_eq!(alone.ddecay, ddecay, "{cell:?} ddecay");
                 assert_eq!(alone.dh0, pick(&together.dh0, 33), "{cell:?} dh0");
             }
         }
     }
+}
+
+/// Lets h fade before step `t`, if it does.
+fn fade(context: &Context, case: &Case, t: usize, state: &mut State) {
+    if !case.shape.cell.fades() {
+        return;
+    }
+    let (sequences, h) = (case.lengths.len(), case.shape.hidden);
+    let rows = (0..sequences).flat_map(|b| case.decay[(b * case.steps + t) * h..][..h].to_vec());
+    let decay = pack_rows(&rows.collect::<Vec<f32>>(), h);
+    state.fade(context, Matrix::new(&decay, sequences, h));
 }
 
 #[test]
@@ -91,6 +105,7 @@ fn a_stream_gives_the_same_as_the_batch() {
             let x: Vec<f32> =
                 (0..3).flat_map(|b| case.x[(b * 9 + t) * 20..][..20].to_vec()).collect();
             let x = pack_rows(&x, 20);
+            fade(&context, &case, t, &mut state);
             step(&mut context, case.shape, Matrix::new(&x, 3, 20), &case.packed, &mut state)
                 .unwrap();
             for b in 0..3 {
@@ -111,6 +126,7 @@ fn a_stream_from_zero_gives_the_same_as_a_batch_without_initial_state() {
         let mut state = State::new(case.shape, 1);
         for t in 0..5 {
             let x = pack_rows(&case.x[t * 20..][..20], 20);
+            fade(&context, &case, t, &mut state);
             step(&mut context, case.shape, Matrix::new(&x, 1, 20), &case.packed, &mut state)
                 .unwrap();
             assert_eq!(state.hidden().row(0), &batch.y[t * 33..][..33], "{cell:?}");
@@ -140,7 +156,12 @@ fn nan_in_one_sequence_stays_there() {
 #[test]
 fn huge_inputs_saturate_and_vanishing_gradients_end_in_zero() {
     let mut context = Context::new(1).unwrap();
-    for cell in [Cell::Lstm, Cell::Gru(Reset::AfterProduct), Cell::Gru(Reset::BeforeProduct)] {
+    for cell in [
+        Cell::Lstm,
+        Cell::Gru(Reset::AfterProduct),
+        Cell::Gru(Reset::BeforeProduct),
+        Cell::GruD(Reset::AfterProduct),
+    ] {
         let mut case = case(cell, Direction::Forward, &[400], 20, 33);
         case.x.iter_mut().for_each(|x| *x *= 1e30);
         case.gy.clear();

@@ -21,9 +21,10 @@ use sequela_kernels::recurrent::{
 use sequela_kernels::reference::{cells, tape::Tape, tape::Var};
 use sequela_kernels::{Buffer, Context, Error, Matrix, MatrixMut, Write, stride};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use support::cases::decays;
 use support::{Case, Outcome, pack_rows, pack_steps, unpack_rows, unpack_steps};
 
-const CELLS: [Cell; 8] = [
+const CELLS: [Cell; 10] = [
     Cell::Elman(Activation::Tanh),
     Cell::Elman(Activation::Relu),
     Cell::Elman(Activation::Identity),
@@ -32,6 +33,8 @@ const CELLS: [Cell; 8] = [
     Cell::Lstm,
     Cell::Gru(Reset::AfterProduct),
     Cell::Gru(Reset::BeforeProduct),
+    Cell::GruD(Reset::AfterProduct),
+    Cell::GruD(Reset::BeforeProduct),
 ];
 
 /// Numbers of one test, drawn one after another.
@@ -77,6 +80,7 @@ fn random_case(draw: &mut Draw, shape: RecurrentShape) -> (Case, Plain) {
         shape,
         steps,
         x: draw.some(b * steps * f, 1.0),
+        decay: decays(&draw.0, if shape.cell.fades() { b * steps * h } else { 0 }),
         packed,
         h0: draw.maybe(b * h, 0.5),
         c0: draw.maybe(cell, 0.5),
@@ -94,6 +98,7 @@ struct Wanted {
     hn: Vec<f64>,
     cn: Vec<f64>,
     dx: Vec<f64>,
+    ddecay: Vec<f64>,
     dh0: Vec<f64>,
     dc0: Vec<f64>,
     tensors: [Vec<f64>; 4],
@@ -123,17 +128,24 @@ fn wanted(case: &Case, plain: &Plain) -> Wanted {
         bias_hh: &tensors[3],
     };
     let (x, h0, c0) = (vars(&case.x), state(&case.h0), state(&case.c0));
+    let decay = vars(&case.decay);
     let (mut seeds, mut y) = (Vec::new(), vec![0.0; b * steps * h]);
     let (mut hn, mut cn) = (Vec::new(), Vec::new());
     let values = |vars: &[Var<'_>]| -> Vec<f64> { vars.iter().map(|v| v.value()).collect() };
     for (s, &length) in case.lengths.iter().enumerate() {
         let mut xs: Vec<Vec<Var<'_>>> =
             (0..length).map(|t| x[(s * steps + t) * f..][..f].to_vec()).collect();
+        let mut decays: Vec<Vec<Var<'_>>> = Vec::new();
+        if shape.cell.fades() {
+            decays.extend((0..length).map(|t| decay[(s * steps + t) * h..][..h].to_vec()));
+        }
         let reverse = shape.direction == Direction::Reverse;
         if reverse {
             xs.reverse();
+            decays.reverse();
         }
-        let mut trace = cells::run(shape.cell, weights, &xs, &h0[s * h..][..h], &c0[s * h..][..h]);
+        let mut trace =
+            cells::run(shape.cell, weights, &xs, &decays, &h0[s * h..][..h], &c0[s * h..][..h]);
         if reverse {
             trace.hidden.reverse();
         }
@@ -157,6 +169,7 @@ fn wanted(case: &Case, plain: &Plain) -> Wanted {
         hn,
         cn,
         dx: of(&x),
+        ddecay: of(&decay),
         dh0: given(&h0, &case.h0),
         dc0: given(&c0, &case.c0),
         tensors: [of(&tensors[0]), of(&tensors[1]), of(&tensors[2]), of(&tensors[3])],
@@ -193,13 +206,14 @@ fn compare(case: &Case, got: &Outcome, want: &Wanted) {
     near("hn", &got.hn, &want.hn);
     near("cn", &got.cn, &want.cn);
     near("dx", &got.dx, &want.dx);
+    near("ddecay", &got.ddecay, &want.ddecay);
     near("dh0", &got.dh0, &want.dh0);
     near("dc0", &got.dc0, &want.dc0);
     let [weight_ih, weight_hh, bias_ih, bias_hh] = unpacked(&case.shape, &got.dw);
     near("weight_ih", &weight_ih, &want.tensors[0]);
     near("weight_hh", &weight_hh, &want.tensors[1]);
     near("bias_ih", &bias_ih, &want.tensors[2]);
-    if case.shape.cell == Cell::Gru(Reset::AfterProduct) {
+    if case.shape.cell.reset() == Some(Reset::AfterProduct) {
         let n = 2 * case.shape.hidden;
         near("b_hn", &bias_hh[n..], &want.tensors[3][n..]);
     }
@@ -242,6 +256,7 @@ fn forward(context: &mut Context, case: &Case, workspace: &mut Workspace) -> [Ve
     let layout = Layout::new(&case.lengths);
     let (rows, sequences) = (layout.rows(), layout.sequences());
     let x = pack_steps(&layout, &case.x, shape.inputs);
+    let decay = case.packed_decay(&layout);
     let states = [pack_rows(&case.h0, h), pack_rows(&case.c0, h)];
     let state = |values: &[f32], at: usize| {
         (!values.is_empty()).then(|| Matrix::new(&states[at], sequences, h))
@@ -250,6 +265,7 @@ fn forward(context: &mut Context, case: &Case, workspace: &mut Workspace) -> [Ve
         layout: &layout,
         x: Matrix::new(&x, rows, shape.inputs),
         initial: Initial { hidden: state(&case.h0, 0), cell: state(&case.c0, 1) },
+        decay: shape.cell.fades().then(|| Matrix::new(&decay, rows, h)),
         weights: &case.packed,
     };
     let mut y = Buffer::new(rows * stride(h));
@@ -336,7 +352,9 @@ fn gradients_are_added_or_left_out_as_asked_and_a_way_back_is_gone_once() {
         let dy = pack_rows(&draw.some(rows * 17, 1.0), 17);
         let initial = Initial::default();
         let x = Matrix::new(&x, rows, 18);
-        let call = Forward { layout: &layout, x, initial, weights: &case.packed };
+        let fading = pack_rows(&decays(&draw.0, rows * 17), 17);
+        let decay = shape.cell.fades().then(|| Matrix::new(&fading, rows, 17));
+        let call = Forward { layout: &layout, x, initial, decay, weights: &case.packed };
         // The padding of a transpose does not depend on what stood there.
         let mut transposed = vec![7.0; shape.transposed_len()];
         for matrix in [WeightMatrix::Input, WeightMatrix::Hidden] {

@@ -72,6 +72,7 @@ fn check(context: &mut Context, name: &str, cell: Cell) -> f64 {
         lengths: dump.lengths(),
         steps,
         x: dump.f32("x"),
+        decay: Vec::new(),
         packed,
         h0: optional("h0"),
         c0: optional("c0"),

@@ -41,6 +41,7 @@ fn check(context: &mut Context, name: &str, cell: Cell) -> f64 {
         lengths: dump.lengths(),
         steps: dump.number("steps"),
         x: dump.f32("x"),
+        decay: Vec::new(),
         packed,
         h0: dump.f32("h0"),
         c0: optional("c0"),

@@ -42,6 +42,8 @@ fn run_cut(case: &Case, cuts: &[usize], context: &mut Context) -> Outcome {
     let mut seam = Seam::new(shape, sequences);
     let (x, gy) = (pack_steps(&whole, &case.x, f), pack_steps(&whole, &case.gy, h));
     let mut y = Buffer::new(whole.rows() * stride(h));
+    let (fades, decay) = (shape.cell.fades(), case.packed_decay(&whole));
+    let mut ddecay = Buffer::new(whole.rows() * stride(h));
     let mut dx = Buffer::new(whole.rows() * stride(f));
     let mut dw = vec![0.0; shape.packed_len()];
     let mut transposed = vec![0.0; shape.transposed_len()];
@@ -64,9 +66,11 @@ fn run_cut(case: &Case, cuts: &[usize], context: &mut Context) -> Outcome {
         let state = |part: usize| {
             (!states[k][part].is_empty()).then(|| Matrix::new(&packed[part], sequences, h))
         };
+        let decay = fades.then(|| Matrix::new(&decay[at(h)..], rows, h));
         let forward = Forward {
             layout: &part,
             x: Matrix::new(&x[at(f)..], rows, f),
+            decay,
             initial: Initial { hidden: state(0), cell: state(1) },
             weights: &case.packed,
         };
@@ -103,6 +107,10 @@ fn run_cut(case: &Case, cuts: &[usize], context: &mut Context) -> Outcome {
         let piece = Piece { workspace: &mut workspace, seam: &mut seam, place };
         let dx = Some((out, Write::Overwrite));
         recurrent::backward_piece(context, shape, call, piece, dx, &mut dw).unwrap();
+        if fades {
+            let from = workspace.decay_gradient(&part);
+            ddecay[at(h)..][..from.data().len()].copy_from_slice(from.data());
+        }
     }
     let given = |values: &[f32], part| {
         if values.is_empty() { Vec::new() } else { unpack_rows(workspace.initial_gradient(part)) }
@@ -113,6 +121,7 @@ fn run_cut(case: &Case, cuts: &[usize], context: &mut Context) -> Outcome {
         hn,
         cn,
         dx: unpack_steps(&whole, &dx, f, case.steps),
+        ddecay: if fades { unpack_steps(&whole, &ddecay, h, case.steps) } else { Vec::new() },
         dw,
         dh0: given(&case.h0, StatePart::Hidden),
         dc0: given(&case.c0, StatePart::Cell),
@@ -170,6 +179,7 @@ fn a_seam_has_to_be_large_enough() {
         layout: &layout,
         x: Matrix::new(&x, 4, 3),
         initial: Initial::default(),
+        decay: None,
         weights: &case.packed,
     };
     let out = MatrixMut::new(&mut y, 4, 5);

@@ -43,7 +43,8 @@ fn what_does_not_fit_is_refused() {
               weights: &[f32]| {
         let layout = Layout::new(lengths);
         let x = Matrix::new(&x, layout.rows(), 3);
-        let call = Forward { layout: &layout, x, initial: Initial::default(), weights };
+        let call =
+            Forward { layout: &layout, x, initial: Initial::default(), decay: None, weights };
         let out = MatrixMut::new(y, layout.rows(), 4);
         recurrent::forward(context, shape, call, workspace, out).unwrap();
     };
@@ -55,7 +56,7 @@ fn what_does_not_fit_is_refused() {
         let layout = Layout::new(lengths);
         let x = Matrix::new(&x, layout.rows(), 3);
         let initial = Initial::default();
-        let forward = Forward { layout: &layout, x, initial, weights: &weights };
+        let forward = Forward { layout: &layout, x, initial, decay: None, weights: &weights };
         let y = Matrix::new(&x.data()[..0], 0, 4);
         let y = if layout.rows() == 0 { y } else { Matrix::new(x.data(), layout.rows(), 4) };
         let call = Backward { forward, y, dy: None, transposed };

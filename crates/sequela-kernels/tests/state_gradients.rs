@@ -45,6 +45,7 @@ fn case(dump: &Dump, cell: Cell, direction: Direction) -> Case {
         lengths: dump.lengths(),
         steps: dump.number("steps"),
         x: dump.f32("x"),
+        decay: Vec::new(),
         packed,
         h0: dump.f32("h0"),
         c0: cell("c0"),
@@ -133,7 +134,7 @@ fn by_tape(dump: &Dump, case: &Case) -> [Vec<f64>; 2] {
         for n in 0..length {
             let t = if direction == Direction::Forward { n } else { length - 1 - n };
             let x = vars(&row(&case.x, inputs, b * case.steps + t));
-            let trace = run(cell, weights, &[x], &hidden, &memory);
+            let trace = run(cell, weights, &[x], &[], &hidden, &memory);
             (hidden, memory) = (trace.last_hidden, trace.last_cell);
             let arrives = row(&case.gy, h, b * case.steps + t);
             sent.extend(hidden.iter().copied().zip(arrives.into_iter().map(f64::from)));

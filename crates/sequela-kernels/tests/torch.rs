@@ -128,6 +128,7 @@ fn compare(context: &mut Context, name: &str, cell: &str) -> f64 {
                     lengths: lengths.clone(),
                     steps,
                     x: input.clone(),
+                    decay: Vec::new(),
                     packed,
                     h0: state("h0", at),
                     c0: if has_cell { state("c0", at) } else { Vec::new() },

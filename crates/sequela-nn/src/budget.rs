@@ -4,6 +4,7 @@ use crate::Op;
 use crate::batch::Batch;
 use crate::cut::{self, Uncut};
 use crate::error::Error;
+use crate::operations::first_state;
 use crate::plan::{Capacity, Phase, Pieces, Plan, Recompute, Wanted};
 use crate::program::{Program, Rows};
 use crate::state::bytes_of_states;
@@ -87,7 +88,9 @@ pub(crate) fn recomputes_gates(program: &Program, plan: &Plan, node: usize) -> b
     let Op::Recurrent(op) = &node.op else { return false };
     let shape = program.params()[op.param.index()].recurrent();
     // The states that a reverse layer is given come in at other steps for each sequence.
-    let given = node.inputs.len() > 1
-        && shape.is_some_and(|s| s.direction == sequela_kernels::recurrent::Direction::Reverse);
+    let given = shape.is_some_and(|shape| {
+        let reverse = shape.direction == sequela_kernels::recurrent::Direction::Reverse;
+        reverse && node.inputs.len() > first_state(shape.cell)
+    });
     planned.backward && planned.phase != Phase::Never && planned.rows != Rows::Sequences && !given
 }

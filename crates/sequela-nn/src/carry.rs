@@ -1,6 +1,7 @@
 //! States carried from one piece of a sequence to the next: truncated back-propagation.
 
 use crate::error::{Error, batch_error, order_error};
+use crate::operations::first_state;
 use crate::program::{Node, Program, Rows};
 use crate::runner::Runner;
 use crate::state::{BatchState, Carried, NodeState};
@@ -154,11 +155,12 @@ fn carrying<'a>(
     state: &'a mut NodeState,
 ) -> Option<(&'a mut BatchState, RecurrentShape)> {
     let NodeState::Batch(state) = state else { return None };
-    if node.inputs.len() > 1 || node.rows == Rows::Sequences {
+    let param = node.op.operation().param()?;
+    let shape = program.params()[param.index()].recurrent()?;
+    if node.inputs.len() > first_state(shape.cell) || node.rows == Rows::Sequences {
         return None;
     }
-    let param = node.op.operation().param()?;
-    Some((&mut **state, program.params()[param.index()].recurrent()?))
+    Some((&mut **state, shape))
 }
 
 fn nothing_yet(shape: RecurrentShape) -> Carried {

@@ -19,6 +19,7 @@ pub(crate) fn draw(spec: &ParamSpec, seed: u64) -> Vec<Vec<f32>> {
             }
         }
         Initial::PyTorch => torch(spec, seed, &tensors, &mut values),
+        Initial::Decay => decay(spec, seed, &tensors, &mut values),
         Initial::Keras | Initial::IdentityRecurrent => keras(spec, seed, &tensors, &mut values),
     }
     values
@@ -49,7 +50,20 @@ fn keras(spec: &ParamSpec, seed: u64, tensors: &[TensorSpec], values: &mut [Vec<
             }
         }
         ParamKind::Table { .. } => uniform(random, 0.05, &mut values[0]),
-        ParamKind::Normalise { .. } => values[0].fill(1.0),
+        ParamKind::Normalise { .. } | ParamKind::Diagonal { .. } => values[0].fill(1.0),
+    }
+}
+
+/// What GRU-D's decays begin with: `PyPOTS`'s `TemporalDecay`, as its authors' code.
+fn decay(spec: &ParamSpec, seed: u64, tensors: &[TensorSpec], values: &mut [Vec<f32>]) {
+    let outputs = match spec.kind {
+        ParamKind::Linear { outputs, .. } => outputs,
+        ParamKind::Diagonal { width } => width,
+        _ => return keras(spec, seed, tensors, values),
+    };
+    let limit = 1.0 / libm::sqrt(outputs as f64);
+    for (tensor, values) in tensors.iter().zip(values) {
+        uniform(generator(seed, tensor), limit, values);
     }
 }
 
@@ -72,16 +86,14 @@ fn torch(spec: &ParamSpec, seed: u64, tensors: &[TensorSpec], values: &mut [Vec<
             }
             // Two biases are drawn and one is trained: it is their sum.
             let (first, second) = values.split_at_mut(3);
-            let together = match cell {
-                Cell::Gru(Reset::AfterProduct) => 2 * hidden,
-                _ => second[0].len(),
-            };
+            let after = cell.reset() == Some(Reset::AfterProduct);
+            let together = if after { 2 * hidden } else { second[0].len() };
             for (sum, other) in first[2].iter_mut().zip(&mut second[0]).take(together) {
                 *sum += std::mem::take(other);
             }
         }
         ParamKind::Table { .. } => normal(generator(seed, &tensors[0]), 1.0, &mut values[0]),
-        ParamKind::Normalise { .. } => values[0].fill(1.0),
+        ParamKind::Normalise { .. } | ParamKind::Diagonal { .. } => values[0].fill(1.0),
     }
 }
 

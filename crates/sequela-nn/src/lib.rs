@@ -56,9 +56,9 @@ pub use error::Error;
 pub use loss::{Loss, LossTerm};
 pub use op::Op;
 pub use operations::{
-    Activate, Add, Combine, Concatenate, Constant, Dropout, DropoutKind, Embedding, FinalState,
-    Input, Linear, Multiply, Normalise, Pool, PoolKind, Recurrent, Reverse, ScaleGradient, Select,
-    Shift, Slice, SoftmaxSteps, Spread,
+    Activate, Add, Combine, Concatenate, Constant, Diagonal, Dropout, DropoutKind, Embedding,
+    FinalState, Impute, Input, Linear, Multiply, Normalise, Pool, PoolKind, Recurrent, Reverse,
+    ScaleGradient, Select, Shift, Slice, SoftmaxSteps, Spread,
 };
 pub use optimise::{Convention, Method, Nesterov, Optimiser};
 pub use param::{Initial, ParamKind, ParamSpec, TensorSpec};

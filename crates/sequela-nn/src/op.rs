@@ -2,8 +2,9 @@
 
 use crate::operation::Operation;
 use crate::operations::{
-    Activate, Add, Concatenate, Constant, Dropout, Embedding, FinalState, Input, Linear, Multiply,
-    Normalise, Pool, Recurrent, Reverse, ScaleGradient, Select, Shift, Slice, SoftmaxSteps, Spread,
+    Activate, Add, Concatenate, Constant, Diagonal, Dropout, Embedding, FinalState, Impute, Input,
+    Linear, Multiply, Normalise, Pool, Recurrent, Reverse, ScaleGradient, Select, Shift, Slice,
+    SoftmaxSteps, Spread,
 };
 use crate::param::ParamSpec;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ pub enum Op {
     Constant(Constant),
     /// See [`Linear`].
     Linear(Linear),
+    /// See [`Diagonal`].
+    Diagonal(Diagonal),
     /// See [`Embedding`].
     Embedding(Embedding),
     /// See [`Activate`].
@@ -29,6 +32,8 @@ pub enum Op {
     Multiply(Multiply),
     /// See [`Select`].
     Select(Select),
+    /// See [`Impute`].
+    Impute(Impute),
     /// See [`Normalise`].
     Normalise(Normalise),
     /// See [`Dropout`].
@@ -62,11 +67,13 @@ impl Op {
             Self::Input(op) => op,
             Self::Constant(op) => op,
             Self::Linear(op) => op,
+            Self::Diagonal(op) => op,
             Self::Embedding(op) => op,
             Self::Activate(op) => op,
             Self::Add(op) => op,
             Self::Multiply(op) => op,
             Self::Select(op) => op,
+            Self::Impute(op) => op,
             Self::Normalise(op) => op,
             Self::Dropout(op) => op,
             Self::Concatenate(op) => op,
@@ -107,11 +114,13 @@ into_op!(
     Input,
     Constant,
     Linear,
+    Diagonal,
     Embedding,
     Activate,
     Add,
     Multiply,
     Select,
+    Impute,
     Normalise,
     Dropout,
     Concatenate,

@@ -242,6 +242,12 @@ impl Opened {
         buffers[self.slot] = self.buffer;
     }
 
+    /// The gradient, and how it is written.
+    pub(crate) fn written(&mut self) -> (MatrixMut<'_>, Write) {
+        let write = self.write;
+        (self.matrix(), write)
+    }
+
     pub(crate) fn matrix(&mut self) -> MatrixMut<'_> {
         MatrixMut::new(&mut self.buffer, self.rows, self.width)
     }

@@ -66,6 +66,11 @@ pub enum ParamKind {
         /// Values of a row.
         width: usize,
     },
+    /// `NAME.weight (width)` and `NAME.bias (width)`: one of each for each column.
+    Diagonal {
+        /// Values of a row.
+        width: usize,
+    },
 }
 
 /// How a parameter is initialised.
@@ -80,6 +85,10 @@ pub enum Initial {
     /// Recurrent weights are the identity (Le 2015, arXiv 1504.00941), for ReLU Elman cells;
     /// input weights normal with deviation 0.001. Other kinds as [`Initial::Keras`].
     IdentityRecurrent,
+    /// Dense layers that say how fast something fades: weights and biases uniform within
+    /// 1 / sqrt(outputs), as GRU-D's authors and `PyPOTS` have it. Other kinds as
+    /// [`Initial::Keras`].
+    Decay,
     /// Zeros.
     Zeros,
 }
@@ -134,7 +143,7 @@ impl ParamSpec {
                     .collect()
             }
             ParamKind::Table { rows, width } => vec![spec("weight".into(), vec![rows, width])],
-            ParamKind::Normalise { width } => {
+            ParamKind::Normalise { width } | ParamKind::Diagonal { width } => {
                 vec![spec("weight".into(), vec![width]), spec("bias".into(), vec![width])]
             }
         }
@@ -147,12 +156,13 @@ impl ParamSpec {
                 (inputs + usize::from(bias == Bias::Trained)) * outputs
             }
             ParamKind::Recurrent { cell, inputs, hidden, .. } => {
-                let extra = if cell == Cell::Gru(Reset::AfterProduct) { hidden } else { 0 };
+                let after = cell.reset() == Some(Reset::AfterProduct);
+                let extra = if after { hidden } else { 0 };
                 let [rows, columns] = cell.hidden_weights(hidden);
                 cell.gates() * hidden * (inputs + 1) + rows * columns + extra
             }
             ParamKind::Table { rows, width } => rows * width,
-            ParamKind::Normalise { width } => 2 * width,
+            ParamKind::Normalise { width } | ParamKind::Diagonal { width } => 2 * width,
         }
     }
 
@@ -182,7 +192,7 @@ impl ParamSpec {
             ParamKind::Linear { .. } => self.linear().map_or(0, |shape| shape.packed_len()),
             ParamKind::Recurrent { .. } => self.recurrent().map_or(0, |shape| shape.packed_len()),
             ParamKind::Table { rows, width } => rows * stride(width),
-            ParamKind::Normalise { width } => 2 * stride(width),
+            ParamKind::Normalise { width } | ParamKind::Diagonal { width } => 2 * stride(width),
         };
         length.next_multiple_of(16)
     }
@@ -194,7 +204,7 @@ impl ParamSpec {
             ParamKind::Recurrent { .. } => {
                 self.recurrent().map_or(0, |shape| shape.transposed_len())
             }
-            ParamKind::Table { .. } | ParamKind::Normalise { .. } => 0,
+            ParamKind::Table { .. } | ParamKind::Normalise { .. } | ParamKind::Diagonal { .. } => 0,
         }
     }
 
@@ -211,7 +221,9 @@ impl ParamSpec {
             ParamKind::Table { rows, width } => {
                 &[("rows", rows, limits::VOCABULARY), ("width", width, limits::WIDTH)]
             }
-            ParamKind::Normalise { width } => &[("width", width, limits::WIDTH)],
+            ParamKind::Normalise { width } | ParamKind::Diagonal { width } => {
+                &[("width", width, limits::WIDTH)]
+            }
         };
         for &(what, size, limit) in sizes {
             limits::check(&self.name, what, size, limit)?;
@@ -233,10 +245,10 @@ impl ParamSpec {
                     hint: "use keras or py_torch",
                 });
             }
-            if matches!(cell, Cell::Elman(Activation::Softplus)) {
+            if matches!(cell, Cell::Elman(Activation::Softplus | Activation::Decay)) {
                 return Err(Error::Configuration {
                     location: location(),
-                    what: "an Elman cell with softplus".into(),
+                    what: "an Elman cell with softplus or decay".into(),
                     hint: "use tanh, relu, sigmoid or identity",
                 });
             }
@@ -260,7 +272,9 @@ impl ParamSpec {
                     shape.pack(&weights, packed);
                 }
             }
-            ParamKind::Table { width, .. } | ParamKind::Normalise { width } => {
+            ParamKind::Table { width, .. }
+            | ParamKind::Normalise { width }
+            | ParamKind::Diagonal { width } => {
                 packed.fill(0.0);
                 let from = tensors.iter().flat_map(|tensor| tensor.chunks_exact(width));
                 for (to, from) in packed.chunks_exact_mut(stride(width)).zip(from) {
@@ -293,7 +307,12 @@ impl ParamSpec {
                     shape.unpack(packed, &mut weights);
                 }
             }
-            (ParamKind::Table { width, .. } | ParamKind::Normalise { width }, tensors) => {
+            (
+                ParamKind::Table { width, .. }
+                | ParamKind::Normalise { width }
+                | ParamKind::Diagonal { width },
+                tensors,
+            ) => {
                 let to = tensors.iter_mut().flat_map(|tensor| tensor.chunks_exact_mut(width));
                 for (to, from) in to.zip(packed.chunks_exact(stride(width))) {
                     to.copy_from_slice(&from[..width]);

@@ -13,6 +13,7 @@ pub(crate) enum ActivationWord {
     Relu,
     Sigmoid,
     Softplus,
+    Decay,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -28,6 +29,7 @@ pub(crate) enum CellWord {
     Elman(#[serde(with = "ActivationWord")] Activation),
     Lstm,
     Gru(#[serde(with = "ResetWord")] Reset),
+    GruD(#[serde(with = "ResetWord")] Reset),
     MinGru,
     MinLstm,
     Lru,

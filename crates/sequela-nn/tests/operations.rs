@@ -16,10 +16,10 @@ use sequela_kernels::activation::Activation;
 use sequela_kernels::linear::Bias;
 use sequela_kernels::recurrent::{Cell, Direction, Reset, StatePart};
 use sequela_nn::{
-    Activate, Add, Builder, Combine, Concatenate, Constant, Dropout, DropoutKind, Embedding, Error,
-    FinalState, Initial, LayoutId, Linear, Loss, LossTerm, Multiply, Normalise, Param, ParamKind,
-    ParamSpec, Pool, PoolKind, Recurrent, Reverse, Rows, Scalar, ScaleGradient, Select, Shift,
-    Slice, SoftmaxSteps, Spread, Value,
+    Activate, Add, Builder, Combine, Concatenate, Constant, Diagonal, Dropout, DropoutKind,
+    Embedding, Error, FinalState, Impute, Initial, LayoutId, Linear, Loss, LossTerm, Multiply,
+    Normalise, Param, ParamKind, ParamSpec, Pool, PoolKind, Recurrent, Reverse, Rows, Scalar,
+    ScaleGradient, Select, Shift, Slice, SoftmaxSteps, Spread, Value,
 };
 use support::check;
 
@@ -100,6 +100,7 @@ fn activations() {
         Activation::Relu,
         Activation::Sigmoid,
         Activation::Softplus,
+        Activation::Decay,
     ] {
         steps(&format!("{kind:?}"), 18, |b, _, x| {
             let y = linear(b, "a", x, 18);
@@ -134,6 +135,26 @@ fn choosing() {
             b.add(Select {}, &[mask, x, y])
         });
     }
+}
+
+#[test]
+fn a_weight_for_each_column() {
+    for width in [1, 16, 21] {
+        steps("diagonal", width, |b, _, x| {
+            let param = param(b, "a", ParamKind::Diagonal { width });
+            b.add(Diagonal { param }, &[x])
+        });
+    }
+}
+
+#[test]
+fn last_values_that_fade() {
+    steps("impute", 5, |b, layout, x| {
+        let mask = b.input("mask", Rows::Steps(layout), 5)?;
+        let decay = linear(b, "a", x, 5);
+        let values = b.add(Slice { start: 0, end: 5 }, &[x])?;
+        b.add(Impute {}, &[values, mask, decay])
+    });
 }
 
 #[test]
@@ -272,6 +293,23 @@ fn every_cell_in_both_directions() {
                 steps(&format!("{cell:?} {direction:?} {hidden}"), 3, |b, _, x| {
                     let param = recurrent(b, cell, direction, 3, hidden);
                     b.add(Recurrent { param }, &[x])
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_state_that_fades_in_both_directions() {
+    for reset in [Reset::AfterProduct, Reset::BeforeProduct] {
+        for direction in [Direction::Forward, Direction::Reverse] {
+            for hidden in [1, 16, 19] {
+                steps(&format!("{reset:?} {direction:?} {hidden}"), 3, |b, _, x| {
+                    let decay = linear(b, "a", x, hidden);
+                    let decay = b.add(Activate { kind: Activation::Decay }, &[decay])?;
+                    let param = recurrent(b, Cell::GruD(reset), direction, 3, hidden);
+                    assert!(b.add(Recurrent { param }, &[x]).is_err());
+                    b.add(Recurrent { param }, &[x, decay])
                 });
             }
         }

@@ -23,11 +23,13 @@ use sequela_nn::{
 };
 use support::{Draw, check};
 
-const CELLS: [Cell; 7] = [
+const CELLS: [Cell; 9] = [
     Cell::Elman(Activation::Tanh),
     Cell::Lstm,
     Cell::Gru(Reset::AfterProduct),
     Cell::Gru(Reset::BeforeProduct),
+    Cell::GruD(Reset::AfterProduct),
+    Cell::GruD(Reset::BeforeProduct),
     Cell::MinGru,
     Cell::MinLstm,
     Cell::Lru,
@@ -119,6 +121,11 @@ impl Garden {
                 (self.param(kind), cell, hidden)
             };
         let mut all = vec![x];
+        if cell.fades() {
+            let decay = self.fitting(rows, hidden);
+            let fade = Activate { kind: Activation::Decay };
+            all.push(self.builder.add(fade, &[decay]).unwrap());
+        }
         if rows == Rows::Sequences || self.draw.chance(0.3) {
             all.push(self.fitting(Rows::Sequences, hidden));
             if cell.has_cell_state() && self.draw.chance(0.5) {

@@ -12,6 +12,7 @@ use sequela_data::windows::WindowPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::indicate::{Gaps, indicate};
 use crate::running::SoFar;
 use crate::series::{Example, Examples, NEVER, Series};
 use crate::study::{Indicator, InputKind, Missing, Study, Summary, TargetKind};
@@ -67,7 +68,7 @@ impl Encoder {
             changes: Vec::new(),
             inputs: window.inputs,
             missing: window.missing,
-            indicators: window.indicators.clone(),
+            indicators: study.indicators(),
             summaries: window.summaries.clone(),
             clip: window.clip,
             longest_gap_hours: window.longest_gap_hours,
@@ -96,7 +97,7 @@ impl Encoder {
             && self.output == window.target
             && self.inputs == window.inputs
             && self.missing == window.missing
-            && self.indicators == window.indicators
+            && self.indicators == study.indicators()
             && self.summaries == window.summaries
             && self.clip == window.clip
             && self.longest_gap_hours == window.longest_gap_hours;
@@ -270,10 +271,16 @@ impl Encoder {
                 }
                 for indicator in &self.indicators {
                     for cell in cells.clone() {
-                        let seen = series.seen[cell];
-                        let known = seen != NEVER && seen as usize >= start;
-                        let gap = known.then(|| step as u64 - u64::from(seen));
-                        out.push(indicate(*indicator, gap, (step + 1 - start) as u64));
+                        let gap = |seen: u32| {
+                            let known = seen != NEVER && seen as usize >= start;
+                            known.then(|| step as u64 - u64::from(seen))
+                        };
+                        let before = cell.checked_sub(features).filter(|_| step > start);
+                        let gaps = Gaps {
+                            now: gap(series.seen[cell]),
+                            before: before.and_then(|cell| gap(series.seen[cell])),
+                        };
+                        out.push(indicate(*indicator, gaps, (step + 1 - start) as u64));
                     }
                 }
                 so_far.see(self, series, step);
@@ -377,14 +384,6 @@ impl Encoder {
     }
 }
 
-/// What is told of a channel that was seen `gap` steps ago, or in none of `steps` steps.
-pub(crate) fn indicate(indicator: Indicator, gap: Option<u64>, steps: u64) -> f32 {
-    match indicator {
-        Indicator::Observed => f32::from(u8::from(gap == Some(0))),
-        Indicator::Gap => narrow(libm::log1p(gap.unwrap_or(steps) as f64)),
-    }
-}
-
 #[allow(clippy::cast_possible_truncation, reason = "values are kept in f32")]
 pub(crate) fn narrow(value: f64) -> f32 {
     value as f32
@@ -436,6 +435,30 @@ mod tests {
         encoder.rows(&series, 1, 1..4, &mut rows);
         assert_eq!(rows, [0.0, 0.0, one, 0.0, 0.0, two, -1.0, 1.0, 0.0]);
         assert_eq!(encoder.anchor(&series, 1, 2).to_bits(), 70.0_f32.to_bits());
+    }
+
+    #[test]
+    fn steps_since_a_channel_was_seen_are_the_hours_of_an_hourly_series() {
+        let mut encoder = encoder(Missing::Carry, TargetKind::Value);
+        encoder.indicators = vec![Indicator::Since];
+        let nan = f32::NAN;
+        for values in [[80.0, nan, nan, 60.0, 61.0, nan], [nan, nan, 70.0, nan, nan, 71.0]] {
+            let sequence = Sequence::numeric("a", SubjectId::new("p"), 1, &values).unwrap();
+            let mut rows = Vec::new();
+            let series = encoder.series(&sequence).unwrap();
+            encoder.rows(&series, 0, 0..6, &mut rows);
+            let told: Vec<f32> = rows.iter().skip(1).step_by(2).copied().collect();
+            assert_eq!(told, sequela_data::gaps::hours_since_observed(&sequence).unwrap());
+        }
+        // A window sees nothing before it.
+        let values = [80.0, nan, nan, 60.0, nan, 90.0];
+        let sequence = Sequence::numeric("a", SubjectId::new("p"), 1, &values).unwrap();
+        let (series, mut rows) = (encoder.series(&sequence).unwrap(), Vec::new());
+        encoder.rows(&series, 1, 1..6, &mut rows);
+        assert_eq!(rows, [0.0, 0.0, 0.0, 1.0, -1.0, 2.0, -1.0, 1.0, 2.0, 2.0]);
+        rows.clear();
+        encoder.rows(&series, 1, 4..6, &mut rows);
+        assert_eq!(rows, [-1.0, 1.0, 2.0, 2.0]);
     }
 
     #[test]

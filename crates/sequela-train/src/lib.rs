@@ -30,6 +30,7 @@ mod exchange;
 mod feed;
 mod fit;
 pub mod gradients;
+mod indicate;
 mod init;
 mod judge;
 mod judged;

@@ -12,7 +12,7 @@ use sequela_nn::{
 use crate::Error;
 use crate::encode::Encoder;
 use crate::feed::Form;
-use crate::study::{Data, Study, Task};
+use crate::study::{Data, Indicator, Study, Task};
 
 /// The name of a forecaster's only head.
 pub(crate) const HEAD: &str = "forecast";
@@ -21,7 +21,7 @@ pub(crate) const CLASS: &str = "class";
 
 /// The program of a study's forecaster.
 pub(crate) fn model(study: &Study, encoder: &Encoder) -> Result<Program, Error> {
-    build(study, encoder.width(), forecast_head(study))
+    build(study, encoder.scaler.channels.len(), forecast_head(study))
 }
 
 /// The program of a study's classifier.
@@ -30,7 +30,7 @@ pub(crate) fn classifier(
     encoder: &Encoder,
     classes: usize,
 ) -> Result<Program, Error> {
-    build(study, encoder.width(), class_head(study, classes))
+    build(study, encoder.scaler.channels.len(), class_head(study, classes))
 }
 
 /// The program of a study as far as it is known without its data: a study that does not name its
@@ -55,11 +55,7 @@ pub fn outline(study: &Study) -> Result<Program, Error> {
         Task::Classify | Task::Label => class_head(study, classes),
         _ => forecast_head(study),
     };
-    build(
-        study,
-        channels * (1 + study.window.indicators.len() + study.window.summaries.len()),
-        head,
-    )
+    build(study, channels, head)
 }
 
 fn forecast_head(study: &Study) -> Head {
@@ -74,9 +70,24 @@ fn class_head(study: &Study, classes: usize) -> Head {
     Head { name: CLASS.into(), outputs, loss }
 }
 
-fn build(study: &Study, width: usize, head: Head) -> Result<Program, Error> {
+/// The form of an input row, as [`Encoder::rows`] writes it.
+fn features(study: &Study, channels: usize) -> Features {
+    let told = study.indicators();
+    let width = channels * (1 + told.len() + study.window.summaries.len());
+    let column = |indicator: Indicator| {
+        told.iter().position(|found| *found == indicator).map(|at| channels * (1 + at))
+    };
+    match (column(Indicator::Observed), column(Indicator::Since)) {
+        (Some(observed), Some(since)) if study.fades() => {
+            Features::Measured { width, channels, observed, since }
+        }
+        _ => Features::Numeric { width },
+    }
+}
+
+fn build(study: &Study, channels: usize, head: Head) -> Result<Program, Error> {
     Ok(study.model.build(&Interface {
-        features: Features::Numeric { width },
+        features: features(study, channels),
         second: None,
         statics: 0,
         heads: vec![head],
@@ -116,6 +127,7 @@ pub(crate) fn name(study: &Study) -> String {
         CellKind::Elman => "Elman",
         CellKind::Lstm => "LSTM",
         CellKind::Gru => "GRU",
+        CellKind::GruD => "GRU-D",
         CellKind::MinGru => "minGRU",
         CellKind::MinLstm => "minLSTM",
         CellKind::Lru => "LRU",

@@ -18,7 +18,7 @@ use sequela_train::{
 /// One model for each way in which a step becomes forecasts.
 fn models(folder: &Path) -> Vec<Model> {
     let carried = ["model.pooling=\"none\"", "train.truncate=16", "train.epochs=1"];
-    let variants: [(&str, &[&str]); 6] = [
+    let variants: [(&str, &[&str]); 8] = [
         (
             "window",
             &[
@@ -42,6 +42,8 @@ fn models(folder: &Path) -> Vec<Model> {
             ],
         ),
         ("gru", &["window.indicators=[\"gap\"]", "window.missing=\"centre\""]),
+        ("gru_d", &["model.cell=\"gru_d\"", "window.longest_gap_hours=1"]),
+        ("gru_d-window", &["model.cell=\"gru_d\"", "window.longest_gap_hours=1"]),
         (
             "elman",
             &["model.cell=\"elman\"", "window.target=\"value\"", "window.longest_gap_hours=1"],
@@ -51,7 +53,7 @@ fn models(folder: &Path) -> Vec<Model> {
         .iter()
         .map(|(name, changes)| {
             let path = folder.join(name);
-            let carries = ["lstm", "gru", "elman"].contains(name);
+            let carries = ["lstm", "gru", "gru_d", "elman"].contains(name);
             let changes: Vec<&str> =
                 changes.iter().copied().chain(carried.into_iter().filter(|_| carries)).collect();
             finish(&small(&changes), &path);

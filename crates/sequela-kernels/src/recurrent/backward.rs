@@ -149,6 +149,10 @@ pub fn backward_piece(
         half.put_list(list);
     }
     result?;
+    if shape.cell.fades() && call.forward.initial.hidden.is_some() && !place.is_preceded() {
+        let values = order.len() * stride(shape.hidden);
+        workspace.starting[..values].copy_from_slice(&workspace.ending[..values]);
+    }
     if place.is_preceded() {
         seam.keep(layout, &shape, &workspace.record);
     } else {
@@ -262,6 +266,13 @@ fn list_step(layout: &Layout, shape: &RecurrentShape, t: usize, given: bool, ste
     let gradient = layout.offset(t) * width;
     steps.input.push(OuterStep { left: layout.offset(t), gradient, block, rows: active });
     let mut going = 0;
+    if shape.cell.fades() {
+        // U met the faded h, which lies where the step does.
+        let rows =
+            if given { active } else { before(layout, shape.direction, t).map_or(0, |b| b.1) };
+        steps.hidden.push(OuterStep { left: layout.offset(t), gradient, block, rows });
+        return;
+    }
     if let Some((before, rows)) = before(layout, shape.direction, t) {
         going = rows;
         steps.hidden.push(OuterStep { left: layout.offset(before), gradient, block, rows });

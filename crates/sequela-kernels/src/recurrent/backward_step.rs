@@ -3,6 +3,7 @@
 use super::backward::Backward;
 use super::cell::{BackwardRows, BlocksAt, CellTiles, RowsAt, StateGradient, StepBackward, Sweep};
 use super::elman::Elman;
+use super::fade::{Fade, FadeGradient};
 use super::forward::{before, record_at, record_blocks};
 use super::gru::Gru;
 use super::gru_before::{GruBefore, ResetGradient};
@@ -41,7 +42,10 @@ pub(super) struct Pass<'a> {
     carry: *mut f32,
     initial_hidden: *const f32,
     initial_cell: *const f32,
-    ending: *const f32,
+    /// Gradients of final states; where h fades, of the h that a rank came to.
+    ending: *mut f32,
+    /// Decays, h after them, and where gradients of decays go, if h fades.
+    fading: Option<(*const f32, *const f32, *mut f32)>,
     starting: *mut f32,
     /// The whole gradients of h and c; null where nobody asked.
     totals: [*mut f32; 2],
@@ -67,7 +71,7 @@ impl<'a> Pass<'a> {
         Self {
             shape: workspace.shape,
             given,
-            starts: given && !place.is_preceded(),
+            starts: given && !place.is_preceded() && call.forward.decay.is_none(),
             seam: place.is_followed().then(|| seam.records()),
             sequences: call.forward.layout.sequences(),
             weights: call.forward.weights.as_ptr(),
@@ -79,7 +83,11 @@ impl<'a> Pass<'a> {
             carry: workspace.carry.as_mut_ptr(),
             initial_hidden: workspace.initial_hidden.as_ptr(),
             initial_cell: workspace.initial_cell.as_ptr(),
-            ending: workspace.ending.as_ptr(),
+            ending: workspace.ending.as_mut_ptr(),
+            fading: call.forward.decay.map(|decay| {
+                let gradient = workspace.decay_gradient.as_mut_ptr();
+                (decay.data().as_ptr(), workspace.faded.as_ptr(), gradient)
+            }),
             starting: workspace.starting.as_mut_ptr(),
             totals: workspace.totals.each_mut().map(|total| {
                 if total.is_empty() { std::ptr::null_mut() } else { total.as_mut_ptr() }
@@ -122,7 +130,10 @@ impl<'a> Pass<'a> {
             let after = ended.filter(|(_, rows)| part.start < *rows).map(|(after, _)| after);
             start = part.end;
             // SAFETY: as the caller vouches.
-            unsafe { self.sweep(isa, &self.step(layout, t, (before, after)), part, before) }
+            unsafe {
+                self.sweep(isa, &self.step(layout, t, (before, after)), part.clone(), before);
+                self.fade(isa, layout, t, (before, part));
+            }
         }
         // SAFETY: as the caller vouches.
         unsafe { self.input_gradient(isa, layout, t, rows) }
@@ -144,8 +155,12 @@ impl<'a> Pass<'a> {
         match self.shape.cell {
             Cell::Elman(activation) => self.tiles(isa, Elman(activation), step, rows, before),
             Cell::Lstm => self.tiles(isa, Lstm, step, rows, before),
-            Cell::Gru(Reset::AfterProduct) => self.tiles(isa, Gru, step, rows, before),
-            Cell::Gru(Reset::BeforeProduct) => self.tiles(isa, GruBefore, step, rows, before),
+            Cell::Gru(Reset::AfterProduct) | Cell::GruD(Reset::AfterProduct) => {
+                self.tiles(isa, Gru, step, rows, before);
+            }
+            Cell::Gru(Reset::BeforeProduct) | Cell::GruD(Reset::BeforeProduct) => {
+                self.tiles(isa, GruBefore, step, rows, before);
+            }
             Cell::MinGru => self.tiles(isa, MinGru, step, rows, before),
             Cell::MinLstm => self.tiles(isa, MinLstm, step, rows, before),
             Cell::Lru => self.tiles(isa, Lru, step, rows, before),
@@ -168,7 +183,11 @@ impl<'a> Pass<'a> {
             Cell::Lstm => half.run(Lstm, step, rows, out),
             Cell::Gru(Reset::AfterProduct) => half.run(Gru, step, rows, out),
             // Refused when the memory was made.
-            Cell::Gru(Reset::BeforeProduct) | Cell::MinGru | Cell::MinLstm | Cell::Lru => {}
+            Cell::Gru(Reset::BeforeProduct)
+            | Cell::GruD(_)
+            | Cell::MinGru
+            | Cell::MinLstm
+            | Cell::Lru => {}
         }
     }
 
@@ -184,7 +203,7 @@ impl<'a> Pass<'a> {
             self.keep_totals(isa, cell, step, rows.clone());
         }
         isa.run(BackwardRows { cell, step: *step, rows: rows.clone() });
-        if self.shape.cell == Cell::Gru(Reset::BeforeProduct) {
+        if self.shape.cell.reset() == Some(Reset::BeforeProduct) {
             isa.run(ResetGradient { step: *step, rows: rows.clone() });
         }
         if self.starts && before.is_none() {
@@ -193,6 +212,52 @@ impl<'a> Pass<'a> {
             let step = StepBackward { next, dy: None, ending: None, ..*step };
             let out = RowsAt { p: self.starting, row: stride(self.shape.hidden) };
             isa.run(StateGradient { cell, step, out, rows });
+        }
+    }
+
+    /// Sends what step `t` leaves to the h before it, through the decay, for rows that came from
+    /// step `before`. Nothing to do where h does not fade.
+    ///
+    /// # Safety
+    /// As [`Pass::step_rows`]; the gate gradients of the rows must be complete.
+    unsafe fn fade(
+        &self,
+        isa: Isa,
+        layout: &Layout,
+        t: usize,
+        (before, rows): (Option<usize>, Range<usize>),
+    ) {
+        let Some((decay, _, gradient)) = self.fading else { return };
+        let row = stride(self.shape.hidden);
+        // SAFETY: as the caller vouches; offsets of steps lie inside buffers planned for them.
+        let (step, decay, gradient, from) = unsafe {
+            let at = layout.offset(t) * row;
+            let from = match before {
+                Some(before) => self.y.add(layout.offset(before) * row),
+                None => self.initial_hidden,
+            };
+            (self.step(layout, t, (before, None)), decay.add(at), gradient.add(at), from)
+        };
+        let gradient = RowsAt { p: gradient, row };
+        if before.is_none() && !self.given {
+            // The h before is zero, whatever the decay.
+            for r in rows {
+                // SAFETY: the row lies inside the gradients, and no other thread writes it.
+                unsafe { gradient.p.add(r * row).write_bytes(0, row) }
+            }
+            return;
+        }
+        let fade = Fade {
+            decay: RowsAt { p: decay, row },
+            from: RowsAt { p: from, row },
+            to: RowsAt { p: self.ending, row },
+            blocks: self.shape.blocks(),
+        };
+        if self.shape.cell.reset() == Some(Reset::BeforeProduct) {
+            let cell = GruBefore;
+            isa.run(FadeGradient { cell, step, fade, decay_gradient: gradient, rows });
+        } else {
+            isa.run(FadeGradient { cell: Gru, step, fade, decay_gradient: gradient, rows });
         }
     }
 
@@ -247,6 +312,8 @@ impl<'a> Pass<'a> {
                 geometry: Transposed::new(&shape.packing(), shape.hidden),
                 blocks: shape.blocks(),
                 next: match (after, self.seam) {
+                    // What comes back has arrived already.
+                    _ if self.fading.is_some() => None,
                     (Some(After::Step(t)), _) => {
                         Some(record_at(shape, self.record, layout, t).read())
                     }
@@ -254,12 +321,20 @@ impl<'a> Pass<'a> {
                     (Some(After::Seam), None) | (None, _) => None,
                 },
                 dy: self.dy.map(|dy| RowsAt { p: dy.add(layout.offset(t) * hidden), row: hidden }),
-                ending: after.is_none().then_some(RowsAt { p: self.ending, row: hidden }),
+                ending: (after.is_none() || self.fading.is_some())
+                    .then_some(RowsAt { p: self.ending.cast_const(), row: hidden }),
                 record: record_at(shape, self.record, layout, t),
                 cell: cells_of(t),
                 cell_before: before.map_or(initial, cells_of),
                 carry: BlocksAt { p: self.carry, block: state, row: LANES },
-                hidden_before: before.map_or(RowsAt { p: self.initial_hidden, row: hidden }, y_of),
+                hidden_before: match (self.fading, before) {
+                    (Some((_, faded, _)), before) if before.is_some() || self.given => {
+                        RowsAt { p: faded.add(layout.offset(t) * hidden), row: hidden }
+                    }
+                    (_, before) => {
+                        before.map_or(RowsAt { p: self.initial_hidden, row: hidden }, y_of)
+                    }
+                },
                 hidden: y_of(t),
                 totals: self.totals.map(total),
             }

@@ -1,6 +1,7 @@
 //! The way forward: all steps of a batch.
 
 use super::cell::{BlocksAt, RowsAt, StepForward, Sweep};
+use super::fade::{Fade, FadeRows};
 use super::half::{Half, HalfForward};
 use super::shape::{Cell, Direction, RecurrentShape, Reset};
 use super::stream;
@@ -31,6 +32,9 @@ pub struct Forward<'a> {
     pub x: Matrix<'a>,
     /// States before the first step in walking order.
     pub initial: Initial<'a>,
+    /// What h of the step before is multiplied by, `(rows, H)`: for [`Cell::GruD`], and for no
+    /// other. At the first step it is the initial state that fades.
+    pub decay: Option<Matrix<'a>>,
     /// Packed weights.
     pub weights: &'a [f32],
 }
@@ -109,6 +113,10 @@ pub(super) fn check_call(shape: &RecurrentShape, call: &Forward<'_>) {
     for state in [call.initial.hidden, call.initial.cell].into_iter().flatten() {
         assert_eq!((state.rows(), state.width()), states, "initial state");
     }
+    assert_eq!(call.decay.is_some(), shape.cell.fades(), "decay");
+    if let Some(decay) = call.decay {
+        assert_eq!((decay.rows(), decay.width()), (layout.rows(), shape.hidden), "decay");
+    }
     let cell = call.initial.cell.is_none() || shape.has_cell_state();
     assert!(cell, "the recurrence has no cell state");
 }
@@ -151,6 +159,8 @@ pub(super) struct Pass {
     y: *mut f32,
     record: *mut f32,
     reset: *mut f32,
+    /// Decays, and h after them, if it fades.
+    fading: Option<(*const f32, *mut f32)>,
     cells: *mut f32,
     initial_hidden: *const f32,
     initial_cell: *const f32,
@@ -180,6 +190,7 @@ impl Pass {
             y: y.as_mut_ptr(),
             record: workspace.record.as_mut_ptr(),
             reset: workspace.reset.as_mut_ptr(),
+            fading: call.decay.map(|decay| (decay.data().as_ptr(), workspace.faded.as_mut_ptr())),
             cells: workspace.cells.as_mut_ptr(),
             initial_hidden: workspace.initial_hidden.as_ptr(),
             initial_cell: workspace.initial_cell.as_ptr(),
@@ -204,12 +215,43 @@ impl Pass {
             unsafe {
                 if let Some((before, _)) = going {
                     let going = active.start..active.end.min(split);
-                    stream::run(isa, &self.shape, &self.step(layout, t, Some(before)), going);
+                    self.take(isa, layout, (t, Some(before)), going);
                 }
                 let fresh = active.start.max(split)..active.end;
-                stream::run(isa, &self.shape, &self.step(layout, t, None), fresh);
+                self.take(isa, layout, (t, None), fresh);
             }
         }
+    }
+
+    /// Step `t` of some rows that come from step `before`, or from the initial state.
+    ///
+    /// # Safety
+    /// As [`Pass::run`].
+    unsafe fn take(
+        &self,
+        isa: Isa,
+        layout: &Layout,
+        (t, before): (usize, Option<usize>),
+        rows: Range<usize>,
+    ) {
+        // SAFETY: as the caller vouches.
+        let mut step = unsafe { self.step(layout, t, before) };
+        if let (Some((decay, faded)), true) = (self.fading, before.is_some() || self.given) {
+            let row = stride(self.shape.hidden);
+            let kept = if self.keep == Keep::Backward { layout.offset(t) } else { 0 };
+            // SAFETY: the offset of a step of the layout lies inside buffers planned for it.
+            let (decay, to) = unsafe { (decay.add(layout.offset(t) * row), faded.add(kept * row)) };
+            let fade = Fade {
+                decay: RowsAt { p: decay, row },
+                from: step.hidden_before,
+                to: RowsAt { p: to, row },
+                blocks: self.shape.blocks(),
+            };
+            isa.run(FadeRows { fade, rows: rows.clone() });
+            step.hidden_before = RowsAt { p: to.cast_const(), row };
+            step.previous = Some(Left::plain(to.cast_const(), row, self.shape.hidden));
+        }
+        stream::run(isa, &self.shape, &step, rows);
     }
 
     /// Step `t` for rows that come from step `before`, or from the initial state.
@@ -255,14 +297,14 @@ impl Pass {
                 cell: if kept && cells { cells_of(t) } else { current },
                 record: if kept {
                     record_at(shape, self.record, layout, t)
-                } else if shape.cell == Cell::Gru(Reset::BeforeProduct) {
+                } else if shape.cell.reset() == Some(Reset::BeforeProduct) {
                     // One step's gates pass from the first product to the second.
                     BlocksAt { p: self.record, block: self.sequences * 3 * LANES, row: 3 * LANES }
                 } else {
                     BlocksAt { p: std::ptr::null_mut(), block: 0, row: 0 }
                 },
                 reset: RowsAt {
-                    p: if kept && shape.cell == Cell::Gru(Reset::BeforeProduct) {
+                    p: if kept && shape.cell.reset() == Some(Reset::BeforeProduct) {
                         self.reset.add(layout.offset(t) * hidden)
                     } else {
                         self.reset

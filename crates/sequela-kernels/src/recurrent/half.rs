@@ -129,7 +129,7 @@ impl Half {
 
 fn form(shape: &RecurrentShape) -> RoundedPacking {
     let vectors = match shape.cell {
-        Cell::Gru(_) => Vectors::Three,
+        Cell::Gru(_) | Cell::GruD(_) => Vectors::Three,
         // The last three have no form in bf16.
         Cell::Elman(_) | Cell::Lstm | Cell::MinGru | Cell::MinLstm | Cell::Lru => Vectors::Four,
     };
@@ -167,7 +167,11 @@ impl HalfForward {
             Cell::Lstm => self.tiles(Lstm, step, rows),
             Cell::Gru(Reset::AfterProduct) => self.tiles(Gru, step, rows),
             // Refused when the memory was made.
-            Cell::Gru(Reset::BeforeProduct) | Cell::MinGru | Cell::MinLstm | Cell::Lru => {}
+            Cell::Gru(Reset::BeforeProduct)
+            | Cell::GruD(_)
+            | Cell::MinGru
+            | Cell::MinLstm
+            | Cell::Lru => {}
         }
     }
 

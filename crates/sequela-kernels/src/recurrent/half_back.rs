@@ -87,7 +87,7 @@ impl Back {
                 [|block, v| Some((block, v)); 2]
             }
             // A record holds (dn_x, dz_r, dz_z, dn_h): h meets the last three, x the first.
-            Cell::Gru(_) => [
+            Cell::Gru(_) | Cell::GruD(_) => [
                 |block, v| v.checked_sub(1).map(|v| (block, v)),
                 |block, v| (v < 3).then_some((block, v)),
             ],

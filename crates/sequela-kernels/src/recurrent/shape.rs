@@ -24,6 +24,8 @@ pub enum Cell {
     Lstm,
     /// Cho et al. 2014, gates r, z, n.
     Gru(Reset),
+    /// Che et al. 2018: a GRU whose h fades between steps, by a decay that each step is given.
+    GruD(Reset),
     /// Feng et al. 2024: a GRU whose gates z, n see x alone, without tanh.
     MinGru,
     /// Feng et al. 2024: forget and input gates f, i, n that see x alone and are made to sum to 1.
@@ -39,14 +41,14 @@ impl Cell {
         match self {
             Self::Elman(_) => 1,
             Self::MinGru | Self::Lru => 2,
-            Self::Gru(_) | Self::MinLstm => 3,
+            Self::Gru(_) | Self::GruD(_) | Self::MinLstm => 3,
             Self::Lstm => 4,
         }
     }
 
     /// Whether units see each other's h, through a matrix U.
     pub fn mixes(self) -> bool {
-        matches!(self, Self::Elman(_) | Self::Lstm | Self::Gru(_))
+        matches!(self, Self::Elman(_) | Self::Lstm | Self::Gru(_) | Self::GruD(_))
     }
 
     /// Sizes of `weight_hh` for H units: that of U, or for [`Cell::Lru`] a row of nu and one of
@@ -55,8 +57,23 @@ impl Cell {
         match self {
             Self::Lru => [2, hidden],
             Self::MinGru | Self::MinLstm => [0, hidden],
-            Self::Elman(_) | Self::Lstm | Self::Gru(_) => [self.gates() * hidden, hidden],
+            Self::Elman(_) | Self::Lstm | Self::Gru(_) | Self::GruD(_) => {
+                [self.gates() * hidden, hidden]
+            }
         }
+    }
+
+    /// Where the reset gate stands, if there is one.
+    pub fn reset(self) -> Option<Reset> {
+        match self {
+            Self::Gru(reset) | Self::GruD(reset) => Some(reset),
+            Self::Elman(_) | Self::Lstm | Self::MinGru | Self::MinLstm | Self::Lru => None,
+        }
+    }
+
+    /// Whether h fades between steps, by [`super::Forward::decay`].
+    pub fn fades(self) -> bool {
+        matches!(self, Self::GruD(_))
     }
 
     /// Whether there is a state c beside h.
@@ -178,7 +195,11 @@ impl RecurrentShape {
         precision.check(isa)?;
         let has_form = match self.cell {
             Cell::Elman(_) | Cell::Lstm | Cell::Gru(Reset::AfterProduct) => true,
-            Cell::Gru(Reset::BeforeProduct) | Cell::MinGru | Cell::MinLstm | Cell::Lru => false,
+            Cell::Gru(Reset::BeforeProduct)
+            | Cell::GruD(_)
+            | Cell::MinGru
+            | Cell::MinLstm
+            | Cell::Lru => false,
         };
         if precision == Precision::Bf16 && !has_form {
             return Err(Error::Precision { reason: NO_FORM });
@@ -191,8 +212,12 @@ impl RecurrentShape {
         match self.cell {
             Cell::Elman(_) => Packing::plain(rows, self.hidden),
             Cell::Lstm => Packing::gates(rows, self.hidden, 4, 4),
-            Cell::Gru(Reset::AfterProduct) => Packing::gates(rows, self.hidden, 4, 3),
-            Cell::Gru(Reset::BeforeProduct) => Packing::gates(rows, self.hidden, 3, 3),
+            Cell::Gru(Reset::AfterProduct) | Cell::GruD(Reset::AfterProduct) => {
+                Packing::gates(rows, self.hidden, 4, 3)
+            }
+            Cell::Gru(Reset::BeforeProduct) | Cell::GruD(Reset::BeforeProduct) => {
+                Packing::gates(rows, self.hidden, 3, 3)
+            }
             Cell::MinGru => Packing::gates(self.inputs, self.hidden, 2, 2),
             Cell::MinLstm => Packing::gates(self.inputs, self.hidden, 3, 3),
             Cell::Lru => Packing::gates(self.inputs, self.hidden, 4, 2),
@@ -239,14 +264,16 @@ impl RecurrentShape {
                 same(gate)
             }
             // Panels hold [n of x, r, z, n of h]: x meets the first three, h the last three.
-            (Cell::Gru(Reset::AfterProduct), 2) => {
+            (Cell::Gru(Reset::AfterProduct) | Cell::GruD(Reset::AfterProduct), 2) => {
                 GatePlace { bias_ih: 0, bias_hh: 3, input: 0, hidden: 2 }
             }
-            (Cell::Gru(Reset::AfterProduct), gate) => {
+            (Cell::Gru(Reset::AfterProduct) | Cell::GruD(Reset::AfterProduct), gate) => {
                 GatePlace { bias_ih: gate + 1, bias_hh: gate + 1, input: gate + 1, hidden: gate }
             }
             // Panels hold [n, r, z].
-            (Cell::Gru(Reset::BeforeProduct), gate) => same((gate + 1) % 3),
+            (Cell::Gru(Reset::BeforeProduct) | Cell::GruD(Reset::BeforeProduct), gate) => {
+                same((gate + 1) % 3)
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::cell::{BlocksAt, CellTiles, ForwardRows, RowsAt, StepForward, Sweep};
 use super::elman::Elman;
+use super::fade::{Fade, FadeRows};
 use super::gru::Gru;
 use super::gru_before::{GruBefore, SecondProduct};
 use super::half::Half;
@@ -49,6 +50,8 @@ pub struct State {
     cell: Buffer,
     record: Buffer,
     reset: Buffer,
+    /// Whether h has faded towards the step that comes.
+    faded: bool,
     sweep: Sweep,
     half: Option<Half>,
 }
@@ -61,7 +64,8 @@ impl State {
     pub fn new(shape: RecurrentShape, sequences: usize) -> Self {
         let matrix = || Buffer::new(values(sequences, stride(shape.hidden)));
         let cells = values(sequences, shape.blocks() * LANES);
-        let before = if shape.cell == Cell::Gru(Reset::BeforeProduct) { sequences } else { 0 };
+        let two_sweeps = shape.cell.reset() == Some(Reset::BeforeProduct);
+        let before = if two_sweeps { sequences } else { 0 };
         Self {
             shape,
             sequences,
@@ -69,6 +73,7 @@ impl State {
             cell: Buffer::new(if shape.has_cell_state() { cells } else { 0 }),
             record: Buffer::new(values(before, record_width(&shape))),
             reset: Buffer::new(values(before, stride(shape.hidden))),
+            faded: false,
             sweep: Sweep::Up,
             half: None,
         }
@@ -102,6 +107,27 @@ impl State {
         if let Some(half) = &mut self.half {
             half.round(weights, version);
         }
+    }
+
+    /// Lets h fade before the next step of a [`Cell::GruD`], by `decay`, `(B, H)`: to be called
+    /// once before each of its steps.
+    ///
+    /// # Panics
+    /// If shapes disagree, or the cell does not fade.
+    pub fn fade(&mut self, context: &Context, decay: Matrix<'_>) {
+        let hidden = self.shape.hidden;
+        assert!(self.shape.cell.fades(), "the cell does not fade");
+        assert_eq!((decay.rows(), decay.width()), (self.sequences, hidden), "decay");
+        let row = stride(hidden);
+        let to = RowsAt { p: self.hidden[0].as_mut_ptr(), row };
+        let fade = Fade {
+            decay: RowsAt { p: decay.data().as_ptr(), row },
+            from: RowsAt { p: to.p.cast_const(), row },
+            to,
+            blocks: self.shape.blocks(),
+        };
+        context.run(FadeRows { fade, rows: 0..self.sequences });
+        self.faded = true;
     }
 
     /// h after the last step, `(B, H)`.
@@ -171,7 +197,7 @@ impl State {
 /// [`Error::Panicked`] where a worker broke.
 ///
 /// # Panics
-/// If shapes disagree, or the layer walks in reverse.
+/// If shapes disagree, the layer walks in reverse, or its h should have [faded](State::fade).
 pub fn step(
     context: &mut Context,
     shape: RecurrentShape,
@@ -183,6 +209,8 @@ pub fn step(
     assert_eq!(shape.direction, Direction::Forward, "a stream has no end to start from");
     assert_eq!((x.rows(), x.width()), (state.sequences, shape.inputs), "x");
     assert!(weights.len() >= shape.packed_len(), "packed weights");
+    let faded = std::mem::replace(&mut state.faded, false);
+    assert_eq!(faded, shape.cell.fades(), "h has to fade once before each step");
     let rows = state.sequences;
     let step = step_of(&shape, x, weights, state);
     let work = rows * shape.gates() * shape.hidden * (shape.inputs + shape.hidden);
@@ -224,7 +252,7 @@ fn step_of(
         hidden: RowsAt { p: state.hidden[1].as_mut_ptr(), row: hidden },
         cell_before: cell.read(),
         cell,
-        record: if shape.cell == Cell::Gru(Reset::BeforeProduct) {
+        record: if shape.cell.reset() == Some(Reset::BeforeProduct) {
             BlocksAt { p: state.record.as_mut_ptr(), block: state.sequences * row, row }
         } else {
             BlocksAt { p: std::ptr::null_mut(), block: 0, row: 0 }
@@ -245,11 +273,13 @@ pub(super) fn run(isa: Isa, shape: &RecurrentShape, step: &StepForward, rows: Ra
     match shape.cell {
         Cell::Elman(activation) => tiles(isa, Elman(activation), step, rows),
         Cell::Lstm => tiles(isa, Lstm, step, rows),
-        Cell::Gru(Reset::AfterProduct) => tiles(isa, Gru, step, rows),
+        Cell::Gru(Reset::AfterProduct) | Cell::GruD(Reset::AfterProduct) => {
+            tiles(isa, Gru, step, rows);
+        }
         Cell::MinGru => tiles(isa, MinGru, step, rows),
         Cell::MinLstm => tiles(isa, MinLstm, step, rows),
         Cell::Lru => tiles(isa, Lru, step, rows),
-        Cell::Gru(Reset::BeforeProduct) => {
+        Cell::Gru(Reset::BeforeProduct) | Cell::GruD(Reset::BeforeProduct) => {
             tiles(isa, GruBefore, step, rows.clone());
             isa.run(SecondProduct { step, rows });
         }

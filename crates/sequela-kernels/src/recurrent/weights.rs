@@ -18,6 +18,7 @@ pub(super) struct WeightPass {
     inputs: usize,
     pub(super) packing: Packing,
     pub(super) x: (*const f32, usize),
+    /// h that U met, of the step before or faded: see the lists of runs.
     pub(super) y: (*const f32, usize),
     pub(super) initial: (*const f32, usize),
     reset: (*const f32, usize),
@@ -45,7 +46,11 @@ impl WeightPass {
             inputs: shape.inputs,
             packing: shape.packing(),
             x: (call.forward.x.data().as_ptr(), stride(shape.inputs)),
-            y: (call.y.data().as_ptr(), hidden),
+            y: if shape.cell.fades() {
+                (workspace.faded.as_ptr(), hidden)
+            } else {
+                (call.y.data().as_ptr(), hidden)
+            },
             initial: (workspace.initial_hidden.as_ptr(), hidden),
             reset: (workspace.reset.as_ptr(), hidden),
             record: (record.cast_const(), row),
@@ -101,7 +106,7 @@ impl WeightPass {
                     past.accumulate(s, rows.clone(), vectors);
                     first.accumulate(s, rows, vectors);
                 }
-                Cell::Gru(Reset::AfterProduct) => {
+                Cell::Gru(Reset::AfterProduct) | Cell::GruD(Reset::AfterProduct) => {
                     // h meets the last three of (dn_x, dz_r, dz_z, dn_h).
                     for outer in [past, first] {
                         let gradient = (outer.gradient.0.add(LANES), outer.gradient.1);
@@ -110,7 +115,7 @@ impl WeightPass {
                 }
                 // Without a matrix U there are no further rows.
                 Cell::MinGru | Cell::MinLstm | Cell::Lru => {}
-                Cell::Gru(Reset::BeforeProduct) => {
+                Cell::Gru(Reset::BeforeProduct) | Cell::GruD(Reset::BeforeProduct) => {
                     // n is fed by r h, the gates r and z by h.
                     let reset = Outer { left: self.reset, steps: input, ..past };
                     reset.vectors::<S, 1>(s, rows.clone());

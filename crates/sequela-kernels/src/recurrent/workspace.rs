@@ -45,6 +45,10 @@ pub struct Workspace {
     pub(super) record: Buffer,
     /// r h of a GRU whose reset comes before the product, row by row.
     pub(super) reset: Buffer,
+    /// h after it has faded, of every step (`Keep::Backward`) or of the current one.
+    pub(super) faded: Buffer,
+    /// Gradients of the decays by which h fades.
+    pub(super) decay_gradient: Buffer,
     /// Cell states of every step (`Keep::Backward`) or of the current one.
     pub(super) cells: Buffer,
     /// What BPTT carries from step to step beside the gates: dc, or z dh of a GRU; of an LRU what
@@ -95,13 +99,13 @@ impl Walked {
 impl Workspace {
     /// Memory for batches of up to `capacity`.
     ///
-    /// **Cost** with [`Keep::Backward`], 4 bytes times the rows times 4 H (LSTM: 5 H, Elman: H),
+    /// **Cost** with [`Keep::Backward`], 4 bytes times the rows times 4 H (LSTM: 5 H, Elman: H, GRU-D: 6 H),
     /// H rounded up to 16; with [`Keep::Nothing`], a few values of each sequence and unit.
     ///
     /// # Panics
     /// If no memory could hold it.
     pub fn new(shape: RecurrentShape, capacity: Capacity, keep: Keep) -> Self {
-        let Lengths { record, reset, cells, carry, states, matrix } =
+        let Lengths { record, reset, faded, decays, cells, carry, states, matrix } =
             Lengths::new(&shape, capacity, keep);
         let backward = usize::from(keep == Keep::Backward);
         let cell = usize::from(shape.has_cell_state());
@@ -114,6 +118,8 @@ impl Workspace {
             walked: None,
             record: Buffer::new(record),
             reset: Buffer::new(reset),
+            faded: Buffer::new(faded),
+            decay_gradient: Buffer::new(decays),
             cells: Buffer::new(cells),
             carry: Buffer::new(carry),
             initial_hidden: Buffer::new(matrix),
@@ -206,17 +212,26 @@ impl Workspace {
         Matrix::new(&self.totals[index(part)], layout.rows(), self.shape.hidden)
     }
 
+    /// The gradients of [`Forward::decay`](super::Forward::decay) of the batch gone back through
+    /// last, `(rows, H)`.
+    ///
+    /// # Panics
+    /// If the cell does not fade, or the workspace keeps nothing.
+    pub fn decay_gradient(&self, layout: &Layout) -> Matrix<'_> {
+        Matrix::new(&self.decay_gradient, layout.rows(), self.shape.hidden)
+    }
+
     /// The [`Workspace::bytes`] that [`Workspace::new`] would take.
     ///
     /// # Panics
     /// If no memory could hold it.
     pub fn bytes_for(shape: RecurrentShape, capacity: Capacity, keep: Keep) -> usize {
-        let Lengths { record, reset, cells, carry, states, matrix } =
+        let Lengths { record, reset, faded, decays, cells, carry, states, matrix } =
             Lengths::new(&shape, capacity, keep);
         let backward = usize::from(keep == Keep::Backward);
         let parts = 1 + usize::from(shape.has_cell_state());
         let matrices = 1 + 2 * backward + parts * (1 + 2 * backward);
-        4 * (record + reset + cells + carry + states + matrices * matrix)
+        4 * (record + reset + faded + decays + cells + carry + states + matrices * matrix)
     }
 
     /// Bytes of all buffers.
@@ -226,6 +241,8 @@ impl Workspace {
         let single = [
             &self.record,
             &self.reset,
+            &self.faded,
+            &self.decay_gradient,
             &self.cells,
             &self.carry,
             &self.initial_hidden,
@@ -312,6 +329,8 @@ impl Workspace {
 struct Lengths {
     record: usize,
     reset: usize,
+    faded: usize,
+    decays: usize,
     cells: usize,
     carry: usize,
     /// Cell states of every sequence; 0 without any.
@@ -325,7 +344,9 @@ impl Lengths {
         let (rows, sequences) = (capacity.rows, capacity.sequences);
         let states = values(sequences, shape.blocks() * LANES);
         let matrix = values(sequences, stride(shape.hidden));
-        let before = shape.cell == Cell::Gru(Reset::BeforeProduct);
+        let before = shape.cell.reset() == Some(Reset::BeforeProduct);
+        let every = values(rows, stride(shape.hidden));
+        let (fades, kept) = (shape.cell.fades(), keep == Keep::Backward);
         Self {
             record: match (keep, before) {
                 (Keep::Backward, _) => values(rows, record_width(shape)),
@@ -334,10 +355,16 @@ impl Lengths {
                 (Keep::Nothing, false) => 0,
             },
             reset: match (keep, before) {
-                (Keep::Backward, true) => values(rows, stride(shape.hidden)),
+                (Keep::Backward, true) => every,
                 (Keep::Nothing, true) => matrix,
                 (_, false) => 0,
             },
+            faded: match (fades, keep) {
+                (true, Keep::Backward) => every,
+                (true, Keep::Nothing) => matrix,
+                (false, _) => 0,
+            },
+            decays: if fades && kept { every } else { 0 },
             cells: match (shape.has_cell_state(), keep) {
                 (false, _) => 0,
                 (true, Keep::Backward) => values(rows, shape.blocks() * LANES),
@@ -364,8 +391,13 @@ pub(super) fn record_width(shape: &RecurrentShape) -> usize {
     match shape.cell {
         // One gate: the record is a plain matrix of the gradients of its product.
         Cell::Elman(_) => stride(shape.hidden),
-        Cell::Lstm | Cell::Gru(Reset::AfterProduct) | Cell::Lru => shape.blocks() * 4 * LANES,
-        Cell::Gru(Reset::BeforeProduct) | Cell::MinLstm => shape.blocks() * 3 * LANES,
+        Cell::Lstm
+        | Cell::Gru(Reset::AfterProduct)
+        | Cell::GruD(Reset::AfterProduct)
+        | Cell::Lru => shape.blocks() * 4 * LANES,
+        Cell::Gru(Reset::BeforeProduct) | Cell::GruD(Reset::BeforeProduct) | Cell::MinLstm => {
+            shape.blocks() * 3 * LANES
+        }
         Cell::MinGru => shape.blocks() * 2 * LANES,
     }
 }
@@ -407,6 +439,8 @@ mod tests {
             Cell::Lstm,
             Cell::Gru(Reset::AfterProduct),
             Cell::Gru(Reset::BeforeProduct),
+            Cell::GruD(Reset::AfterProduct),
+            Cell::GruD(Reset::BeforeProduct),
             Cell::MinGru,
             Cell::MinLstm,
             Cell::Lru,

@@ -41,20 +41,23 @@ pub fn activate(kind: Activation, x: Var<'_>) -> Var<'_> {
         Activation::Relu => x.relu(),
         Activation::Sigmoid => x.sigmoid(),
         Activation::Softplus => x.softplus(),
+        Activation::Decay => (x.relu() * -1.0).exp(),
     }
 }
 
 /// Runs a cell over one sequence `xs` of `T` steps of `F` values, from `hidden` and `cell` (the
-/// latter is not read unless the cell has such a state).
+/// latter is not read unless the cell has such a state). `decays`, `(T, H)`, are read by
+/// [`Cell::GruD`] alone.
 ///
 /// **Source** Elman 1990; Hochreiter and Schmidhuber 1997 with the forget gate of Gers 2000;
 /// Cho 2014 (arXiv 1406.1078) for [`Reset::BeforeProduct`] with PyTorch's meaning of z, and
-/// `torch.nn.GRU` for [`Reset::AfterProduct`]; Feng 2024 (arXiv 2410.01201) for the minimal cells,
+/// `torch.nn.GRU` for [`Reset::AfterProduct`]; Che 2018 (equation 12) for the fading h; Feng 2024 (arXiv 2410.01201) for the minimal cells,
 /// Orvieto 2023 (arXiv 2303.06349) for the LRU.
 pub fn run<'t>(
     kind: Cell,
     weights: CellWeights<'_, 't>,
     xs: &[Vec<Var<'t>>],
+    decays: &[Vec<Var<'t>>],
     hidden: &[Var<'t>],
     cell: &[Var<'t>],
 ) -> Trace<'t> {
@@ -63,12 +66,19 @@ pub fn run<'t>(
         c = cell.to_vec();
     }
     let mut outputs = Vec::with_capacity(xs.len());
-    for x in xs {
+    for (t, x) in xs.iter().enumerate() {
+        if kind.fades() {
+            h = h.iter().zip(&decays[t]).map(|(&h, &decay)| decay * h).collect();
+        }
         match kind {
             Cell::Elman(activation) => h = elman(activation, weights, x, &h),
             Cell::Lstm => (h, c) = lstm(weights, x, &h, &c),
-            Cell::Gru(Reset::AfterProduct) => h = gru_after(weights, x, &h),
-            Cell::Gru(Reset::BeforeProduct) => h = gru_before(weights, x, &h),
+            Cell::Gru(Reset::AfterProduct) | Cell::GruD(Reset::AfterProduct) => {
+                h = gru_after(weights, x, &h);
+            }
+            Cell::Gru(Reset::BeforeProduct) | Cell::GruD(Reset::BeforeProduct) => {
+                h = gru_before(weights, x, &h);
+            }
             Cell::MinGru => h = min_gru(weights, x, &h),
             Cell::MinLstm => h = min_lstm(weights, x, &h),
             Cell::Lru => (h, c) = lru(weights, x, &h, &c),
@@ -211,17 +221,19 @@ mod tests {
     use crate::reference::tape::Tape;
     use sequela_core::Random;
 
-    const CELLS: [Cell; 8] = [
+    const CELLS: [Cell; 10] = [
         Cell::Elman(Activation::Tanh),
         Cell::Elman(Activation::Relu),
         Cell::Lstm,
         Cell::Gru(Reset::AfterProduct),
         Cell::Gru(Reset::BeforeProduct),
+        Cell::GruD(Reset::AfterProduct),
+        Cell::GruD(Reset::BeforeProduct),
         Cell::MinGru,
         Cell::MinLstm,
         Cell::Lru,
     ];
-    const SIZES: [usize; 7] = [4 * 3 * 2, 4 * 3 * 3, 12, 12, 4 * 2, 3, 3];
+    const SIZES: [usize; 8] = [4 * 3 * 2, 4 * 3 * 3, 12, 12, 4 * 2, 4 * 3, 3, 3];
 
     /// A loss on every output and final state, as a function of all leaves in one list.
     fn loss<'t>(kind: Cell, leaves: &[Var<'t>]) -> Var<'t> {
@@ -239,7 +251,8 @@ mod tests {
             bias_hh: parts[3],
         };
         let xs: Vec<Vec<Var<'t>>> = parts[4].chunks(2).map(<[Var<'t>]>::to_vec).collect();
-        let trace = run(kind, weights, &xs, parts[5], parts[6]);
+        let decays: Vec<Vec<Var<'t>>> = parts[5].chunks(3).map(<[Var<'t>]>::to_vec).collect();
+        let trace = run(kind, weights, &xs, &decays, parts[6], parts[7]);
         let all = trace.hidden.iter().flatten().chain(&trace.last_hidden).chain(&trace.last_cell);
         all.enumerate().fold(leaves[0].leaf(0.0), |sum, (k, &h)| sum + h * (0.3 + k as f64 / 7.0))
     }
@@ -278,7 +291,8 @@ mod tests {
             bias_ih: &nothing,
             bias_hh: &nothing,
         };
-        let trace = run(Cell::Lstm, weights, &[], &tape.vars(&[1.0, 2.0]), &tape.vars(&[3.0, 4.0]));
+        let trace =
+            run(Cell::Lstm, weights, &[], &[], &tape.vars(&[1.0, 2.0]), &tape.vars(&[3.0, 4.0]));
         let values = |vars: &[Var<'_>]| vars.iter().map(|v| v.value()).collect::<Vec<_>>();
         assert_eq!((trace.hidden.len(), values(&trace.last_hidden)), (0, vec![1.0, 2.0]));
         assert_eq!(values(&trace.last_cell), [3.0, 4.0]);

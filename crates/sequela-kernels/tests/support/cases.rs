@@ -5,7 +5,7 @@ use sequela_core::Random;
 use sequela_kernels::activation::Activation;
 use sequela_kernels::recurrent::{Cell, Direction, RecurrentShape, Reset};
 
-pub const CELLS: [Cell; 10] = [
+pub const CELLS: [Cell; 12] = [
     Cell::Elman(Activation::Tanh),
     Cell::Elman(Activation::Relu),
     Cell::Elman(Activation::Identity),
@@ -13,6 +13,8 @@ pub const CELLS: [Cell; 10] = [
     Cell::Lstm,
     Cell::Gru(Reset::AfterProduct),
     Cell::Gru(Reset::BeforeProduct),
+    Cell::GruD(Reset::AfterProduct),
+    Cell::GruD(Reset::BeforeProduct),
     Cell::MinGru,
     Cell::MinLstm,
     Cell::Lru,
@@ -51,6 +53,7 @@ pub fn case(
         lengths: lengths.to_vec(),
         steps,
         x: draw(&random, 4 << 20, b * steps * inputs, 1.0),
+        decay: decays(&random, if cell.fades() { b * steps * hidden } else { 0 }),
         packed,
         h0: draw(&random, 5 << 20, b * hidden, 0.5),
         c0: draw(&random, 6 << 20, cells, 0.5),
@@ -60,12 +63,20 @@ pub fn case(
     }
 }
 
+/// Decays between 0 and 1, one in four of them exactly 1.
+pub fn decays(random: &Random, n: usize) -> Vec<f32> {
+    let rates = draw(random, 10 << 20, n, 2.0);
+    let decay = |v: f32| sequela_kernels::activation::exp_scalar(-(v + 1.3).max(0.0));
+    rates.into_iter().map(decay).collect()
+}
+
 pub fn bits(outcome: &Outcome) -> Vec<u32> {
     let parts = [
         &outcome.y,
         &outcome.hn,
         &outcome.cn,
         &outcome.dx,
+        &outcome.ddecay,
         &outcome.dw,
         &outcome.dh0,
         &outcome.dc0,

@@ -124,6 +124,8 @@ pub struct Case {
     pub steps: usize,
     /// `(B, T, F)`
     pub x: Vec<f32>,
+    /// `(B, T, H)`; empty where h does not fade.
+    pub decay: Vec<f32>,
     pub packed: Vec<f32>,
     /// `(B, H)`, empty for none.
     pub h0: Vec<f32>,
@@ -141,6 +143,7 @@ pub struct Outcome {
     pub hn: Vec<f32>,
     pub cn: Vec<f32>,
     pub dx: Vec<f32>,
+    pub ddecay: Vec<f32>,
     pub dw: Vec<f32>,
     pub dh0: Vec<f32>,
     pub dc0: Vec<f32>,
@@ -154,6 +157,12 @@ pub struct StateGradients {
 }
 
 impl Case {
+    /// The decays, packed; empty where h does not fade.
+    pub fn packed_decay(&self, layout: &Layout) -> Buffer {
+        let fades = self.shape.cell.fades();
+        if fades { pack_steps(layout, &self.decay, self.shape.hidden) } else { Buffer::default() }
+    }
+
     pub fn run(&self, context: &mut Context) -> Outcome {
         self.run_in(Precision::F32, context, None)
     }
@@ -176,6 +185,8 @@ impl Case {
             workspace.keep_state_gradients();
         }
         let x = pack_steps(&layout, &self.x, shape.inputs);
+        let decay = self.packed_decay(&layout);
+        let fades = shape.cell.fades();
         let states = [pack_rows(&self.h0, h), pack_rows(&self.c0, h)];
         let state = |values: &[f32], at: usize| {
             (!values.is_empty()).then(|| Matrix::new(&states[at], sequences, h))
@@ -184,6 +195,7 @@ impl Case {
             layout: &layout,
             x: Matrix::new(&x, layout.rows(), shape.inputs),
             initial: Initial { hidden: state(&self.h0, 0), cell: state(&self.c0, 1) },
+            decay: fades.then(|| Matrix::new(&decay, layout.rows(), h)),
             weights: &self.packed,
         };
         let mut y = Buffer::new(layout.rows() * stride(h));
@@ -237,6 +249,11 @@ impl Case {
             hn,
             cn,
             dx: unpack_steps(&layout, &dx, shape.inputs, self.steps),
+            ddecay: if fades {
+                unpack_steps(&layout, workspace.decay_gradient(&layout).data(), h, self.steps)
+            } else {
+                Vec::new()
+            },
             dw,
             dh0: given(&self.h0, StatePart::Hidden),
             dc0: given(&self.c0, StatePart::Cell),

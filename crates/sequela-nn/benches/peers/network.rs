@@ -42,7 +42,7 @@ impl Shape {
     fn gates(&self) -> usize {
         match self.cell {
             CellKind::Lstm => 4,
-            CellKind::Gru | CellKind::MinLstm => 3,
+            CellKind::Gru | CellKind::GruD | CellKind::MinLstm => 3,
             CellKind::MinGru | CellKind::Lru => 2,
             CellKind::Elman => 1,
         }

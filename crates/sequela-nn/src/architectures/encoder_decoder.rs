@@ -77,6 +77,7 @@ impl EncoderDecoder {
         }
         let stack = self.stack();
         stack.check()?;
+        self.cell.refuse_fading()?;
         let mut builder = Builder::new();
         let b = &mut builder;
         let x = parts::steps(b, "", interface.features, self.embedding, self.initial)?;
@@ -121,7 +122,7 @@ impl EncoderDecoder {
 fn state_parts(stack: &Stack) -> &'static [StatePart] {
     match stack.cell {
         CellKind::Lstm | CellKind::Lru => &[StatePart::Hidden, StatePart::Cell],
-        CellKind::Elman | CellKind::Gru | CellKind::MinGru | CellKind::MinLstm => {
+        CellKind::Elman | CellKind::Gru | CellKind::GruD | CellKind::MinGru | CellKind::MinLstm => {
             &[StatePart::Hidden]
         }
     }

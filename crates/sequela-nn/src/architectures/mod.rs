@@ -5,6 +5,7 @@
 //! `weight.NAME`, the output NAME and the scalar `scale.NAME`, which scales its loss.
 
 mod encoder_decoder;
+mod fading;
 mod parts;
 mod retain;
 mod sequence;
@@ -93,6 +94,19 @@ pub enum Features {
         /// How many.
         width: usize,
     },
+    /// Numbers of which it is known what they are, for [`CellKind::GruD`]: first the values of the
+    /// channels, scaled to mean 0 and with the last one where one is missing; beside them, a
+    /// column for each channel, whether it was observed (1 or 0) and how long ago it was before.
+    Measured {
+        /// How many numbers in all.
+        width: usize,
+        /// Channels.
+        channels: usize,
+        /// The first column that says what was observed.
+        observed: usize,
+        /// The first column that says how long ago.
+        since: usize,
+    },
     /// One symbol.
     Tokens {
         /// Every id is below it.
@@ -152,11 +166,20 @@ impl Interface {
         }
         for features in [Some(self.features), self.second].into_iter().flatten() {
             let size = match features {
-                Features::Numeric { width } => width,
+                Features::Numeric { width } | Features::Measured { width, .. } => width,
                 Features::Tokens { vocabulary } | Features::Bags { vocabulary } => vocabulary,
             };
             if size == 0 {
                 return Err(configuration("features", "a step holds nothing", "choose a channel"));
+            }
+            if let Features::Measured { width, channels, observed, since } = features {
+                let inside = |start: usize| start.checked_add(channels).is_some_and(|e| e <= width);
+                let apart = observed.abs_diff(since) >= channels;
+                let after = observed.min(since) >= channels;
+                if channels == 0 || !after || !apart || !inside(observed) || !inside(since) {
+                    let what = "values, masks and gaps of channels overlap or are not there";
+                    return Err(configuration("features", what, "give each its own columns"));
+                }
             }
         }
         Ok(())

@@ -21,7 +21,7 @@ pub(super) fn steps(
     let layout = builder.layout(&format!("{prefix}steps"));
     let rows = Rows::Steps(layout);
     let vocabulary = match features {
-        Features::Numeric { width } => {
+        Features::Numeric { width } | Features::Measured { width, .. } => {
             return builder.input(&format!("{prefix}x"), rows, width);
         }
         Features::Tokens { vocabulary } | Features::Bags { vocabulary } => vocabulary,

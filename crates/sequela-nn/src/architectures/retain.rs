@@ -55,10 +55,11 @@ impl Default for Retain {
 
 impl Retain {
     pub(super) fn build(&self, interface: &Interface) -> Result<Program, Error> {
+        self.cell.refuse_fading()?;
         let mut builder = Builder::new();
         let b = &mut builder;
         let mut v = parts::steps(b, "", interface.features, self.embedding, self.initial)?;
-        if let Features::Numeric { width } = interface.features {
+        if let Features::Numeric { width } | Features::Measured { width, .. } = interface.features {
             let sizes = (width, self.embedding);
             let param = parts::dense(b, "embedding", sizes, Bias::Absent, self.initial);
             v = b.add(Linear { param }, &[v])?;

@@ -40,7 +40,7 @@ pub struct Sequence {
     /// f of an Elman cell.
     #[serde(with = "ActivationWord")]
     pub activation: Activation,
-    /// Where the reset of a GRU stands.
+    /// Where the reset of a GRU or GRU-D stands.
     #[serde(with = "ResetWord")]
     pub reset: Reset,
     /// Hidden units of a layer and direction, H.
@@ -108,7 +108,7 @@ impl Sequence {
         }
         let mut builder = Builder::new();
         let x = parts::steps(&mut builder, "", interface.features, self.embedding, self.initial)?;
-        let top = self.stack().build(&mut builder, "rnn", x)?;
+        let top = self.stack().build(&mut builder, "rnn", (x, interface.features))?;
         let (value, rows) = self.pool(&mut builder, &top)?;
         let value = parts::with_statics(&mut builder, interface, value, rows)?;
         let style = HeadStyle { hidden: &self.head_hidden, initial: self.initial, rows };

@@ -1,6 +1,7 @@
 //! A stack of recurrent layers.
 
-use super::configuration;
+use super::fading::Faded;
+use super::{Features, configuration};
 use crate::builder::Builder;
 use crate::error::Error;
 use crate::operations::{
@@ -25,6 +26,9 @@ pub enum CellKind {
     Lstm,
     /// Cho 2014.
     Gru,
+    /// Che 2018: a GRU for channels that are mostly missing, of [`Features::Measured`]. Values fade
+    /// to the mean and h to 0 while nothing is observed. Forward only; further layers are GRUs.
+    GruD,
     /// Feng 2024: a GRU whose gates see the input alone.
     MinGru,
     /// Feng 2024: an LSTM whose gates see the input alone.
@@ -32,6 +36,17 @@ pub enum CellKind {
     /// Orvieto 2023: a diagonal linear recurrence of complex states. Each layer of it is followed
     /// by a dense one with ReLU, without which a stack would be linear.
     Lru,
+}
+
+impl CellKind {
+    /// For networks in which nothing fades.
+    pub(super) fn refuse_fading(self) -> Result<(), Error> {
+        if self == Self::GruD {
+            let what = "gru_d in a network that does not know how long ago channels were seen";
+            return Err(configuration("cell", what, "use it with kind = \"sequence\", or use gru"));
+        }
+        Ok(())
+    }
 }
 
 /// Which ways a layer reads.
@@ -65,7 +80,7 @@ pub struct Stack {
     /// f of an Elman cell.
     #[serde(with = "ActivationWord")]
     pub activation: Activation,
-    /// Where the reset of a GRU stands.
+    /// Where the reset of a GRU or GRU-D stands.
     #[serde(with = "ResetWord")]
     pub reset: Reset,
     /// Hidden units of a layer and direction, H.
@@ -118,6 +133,10 @@ impl Stack {
         if self.layers > 64 {
             return Err(configuration("layers", "more than 64 layers", "use fewer"));
         }
+        if self.cell == CellKind::GruD && self.directions == Directions::Both {
+            let what = "gru_d in both directions: its gaps are those since the past";
+            return Err(configuration("directions", what, "use forward, or the cell gru"));
+        }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(configuration("dropout", "the rate is not in [0, 1)", "0.2 is usual"));
         }
@@ -129,6 +148,7 @@ impl Stack {
             CellKind::Elman => Cell::Elman(self.activation),
             CellKind::Lstm => Cell::Lstm,
             CellKind::Gru => Cell::Gru(self.reset),
+            CellKind::GruD => Cell::GruD(self.reset),
             CellKind::MinGru => Cell::MinGru,
             CellKind::MinLstm => Cell::MinLstm,
             CellKind::Lru => Cell::Lru,
@@ -144,7 +164,12 @@ impl Stack {
         layer: usize,
         direction: Direction,
     ) -> Param {
-        let (cell, hidden) = (self.kernel_cell(), self.hidden);
+        let hidden = self.hidden;
+        let cell = match self.kernel_cell() {
+            // What comes from a layer has no gaps.
+            Cell::GruD(reset) if layer > 0 => Cell::Gru(reset),
+            cell => cell,
+        };
         builder.param(ParamSpec {
             name: name.to_owned(),
             kind: ParamKind::Recurrent { cell, direction, inputs, hidden, layer },
@@ -152,10 +177,14 @@ impl Stack {
         })
     }
 
-    /// Stacks the layers on `x`, under this name.
-    pub(super) fn build(&self, builder: &mut Builder, name: &str, x: Value) -> Result<Top, Error> {
+    /// Stacks the layers on `x`, which has these features, under this name.
+    pub(super) fn build(
+        &self,
+        builder: &mut Builder,
+        name: &str,
+        (mut x, features): (Value, Features),
+    ) -> Result<Top, Error> {
         self.check()?;
-        let mut x = x;
         let mut top = Top { sides: Vec::new(), mix: None, normalise: None };
         for layer in 0..self.layers {
             if layer > 0 {
@@ -165,6 +194,11 @@ impl Stack {
                         .add(Dropout { rate: self.dropout, kind: self.dropout_kind }, &[x])?;
                 }
             }
+            let mut decay = None;
+            if self.cell == CellKind::GruD && layer == 0 {
+                let faded = Faded::new(builder, name, x, features, self.hidden)?;
+                (x, decay) = (faded.inputs, Some(faded.decay));
+            }
             let inputs = builder.width(x);
             let sides: &[Direction] = match self.directions {
                 Directions::Forward => &[Direction::Forward],
@@ -173,7 +207,8 @@ impl Stack {
             top.sides.clear();
             for &direction in sides {
                 let param = self.layer(builder, name, inputs, layer, direction);
-                top.sides.push(builder.add(Recurrent { param }, &[x])?);
+                let inputs: Vec<Value> = [x].into_iter().chain(decay).collect();
+                top.sides.push(builder.add(Recurrent { param }, &inputs)?);
             }
             let width = self.hidden * sides.len();
             top.mix = (self.cell == CellKind::Lru).then(|| {

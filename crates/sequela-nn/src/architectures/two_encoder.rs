@@ -50,7 +50,7 @@ impl TwoEncoder {
             [("", interface.features, &self.first), ("second_", second, &self.second)]
         {
             let x = parts::steps(b, prefix, features, self.embedding, self.initial)?;
-            let top = stack.build(b, &format!("{prefix}rnn"), x)?;
+            let top = stack.build(b, &format!("{prefix}rnn"), (x, features))?;
             ends.push(top.last(b)?);
         }
         let value = b.add(Concatenate {}, &ends)?;

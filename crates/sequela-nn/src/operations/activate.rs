@@ -26,6 +26,7 @@ impl Operation for Activate {
             Activation::Relu => "relu",
             Activation::Sigmoid => "sigmoid",
             Activation::Softplus => "softplus",
+            Activation::Decay => "decay",
         }
     }
 

@@ -2,20 +2,21 @@
 
 use crate::error::Error;
 use crate::operation::{
-    Backward, Form, Forward, Operation, Parts, Reads, Route, Streams, Values, pass,
+    Backward, Form, Forward, Opened, Operation, Parts, Reads, Route, Streams, Values, pass,
 };
-use crate::operations::walking::{back, forward};
+use crate::operations::walking::{InputGradients, back, forward};
 use crate::param::{ParamKind, cell_tensors};
 use crate::program::{Param, Rows, Value};
 use crate::reference::{Finals, ReferenceCall, Table};
 use crate::state::NodeState;
 use sequela_kernels::Precision;
-use sequela_kernels::recurrent::{self, Direction, Initial, StatePart, WeightMatrix};
+use sequela_kernels::recurrent::{self, Cell, Direction, Initial, StatePart, WeightMatrix};
 use sequela_kernels::reference::{CellWeights, run};
 use serde::{Deserialize, Serialize};
 
-/// A layer of one of the kernels' cells. Inputs: x, then the initial h and c, `(B, H)` in batch order, if
-/// they are not zero.
+/// A layer of one of the kernels' cells. Inputs: x, then for a cell that fades the decays of h,
+/// of x's rows and width H, then the initial h and c, `(B, H)` in batch order, if they are not
+/// zero.
 ///
 /// Over [`Rows::Steps`] it runs along each sequence; over [`Rows::Sequences`] it takes one step
 /// from the states it is given, which is how decoders are written.
@@ -31,10 +32,17 @@ impl Operation for Recurrent {
         "recurrent"
     }
 
-    fn check(&self, parts: &Parts<'_>, _inputs: &[Value], forms: &[Form]) -> Result<Form, String> {
+    fn check(&self, parts: &Parts<'_>, inputs: &[Value], forms: &[Form]) -> Result<Form, String> {
         let shape =
             parts.params[self.param.index()].recurrent().ok_or("is not given recurrent weights")?;
-        let (x, states) = forms.split_first().ok_or("takes x and perhaps initial states")?;
+        let (x, mut states) = forms.split_first().ok_or("takes x and perhaps initial states")?;
+        if shape.cell.fades() {
+            let (decay, rest) = states.split_first().ok_or("takes x and the decays of h")?;
+            if *decay != (Form { rows: x.rows, width: shape.hidden }) || inputs[0] == inputs[1] {
+                return Err(format!("takes decays of {} units beside {x:?}", shape.hidden));
+            }
+            states = rest;
+        }
         let most = if shape.has_cell_state() { 2 } else { 1 };
         if states.len() > most {
             return Err(format!("takes x and at most {most} initial states"));
@@ -72,16 +80,22 @@ impl Operation for Recurrent {
         let (x, weights) = (call.input(0), call.params.packed(self.param));
         let layout = call.layout(call.rows);
         let values = call.values;
+        let fades = shape.cell.fades();
         let given = |k: usize| call.inputs.get(k).map(|&value| values.get(value));
+        let decay = given(1).filter(|_| fades);
+        let first = first_state(shape.cell);
         match &mut call.states[call.node] {
             NodeState::Batch(state) => {
                 state.workspace.round(weights, call.params.version());
-                let given = Initial { hidden: given(1), cell: given(2) };
-                let whole = recurrent::Forward { layout, x, initial: given, weights };
+                let initial = Initial { hidden: given(first), cell: given(first + 1) };
+                let whole = recurrent::Forward { layout, x, initial, decay, weights };
                 forward(call.context, shape, whole, state, call.output.reborrow())?;
             }
             NodeState::Stream(state) => {
                 state.round(weights, call.params.version());
+                if let Some(decay) = decay {
+                    state.fade(call.context, decay);
+                }
                 recurrent::step(call.context, shape, x, weights, state)?;
                 let h = state.hidden();
                 call.output.data_mut().copy_from_slice(h.data());
@@ -96,14 +110,17 @@ impl Operation for Recurrent {
         let NodeState::Batch(mut state) = std::mem::take(&mut call.states[call.node]) else {
             return Ok(());
         };
+        let (fades, first) = (shape.cell.fades(), first_state(shape.cell));
         let mut dx = call.open(0);
+        let mut decays = if fades { call.open(1) } else { None };
         let values = Values { nodes: call.nodes, buffers: call.buffers, batch: call.batch };
         let given = |k: usize| call.inputs.get(k).map(|&value| values.get(value));
         let layout = call.batch.layout_of(call.rows);
         let forward = recurrent::Forward {
             layout,
             x: values.get(call.inputs[0]),
-            initial: Initial { hidden: given(1), cell: given(2) },
+            initial: Initial { hidden: given(first), cell: given(first + 1) },
+            decay: given(1).filter(|_| fades),
             weights: call.params.packed(self.param),
         };
         // In bf16 the workspace has transposes of its own.
@@ -118,10 +135,10 @@ impl Operation for Recurrent {
             dy: call.dy,
             transposed: call.transposes.recurrent(call.context, call.params, self.param, matrices),
         };
-        let out = dx.as_mut().map(|dx| {
-            let write = dx.write;
-            (dx.matrix(), write)
-        });
+        let out = InputGradients {
+            x: dx.as_mut().map(Opened::written),
+            decay: decays.as_mut().map(Opened::written),
+        };
         let gradient = call.gradients.as_mut().map(|gradients| {
             if recurs {
                 gradients.packed_mut(self.param)
@@ -131,10 +148,10 @@ impl Operation for Recurrent {
         });
         let gradient = gradient.unwrap_or(&mut []);
         let result = back(call.context, shape, backward, &mut state, out, gradient);
-        if let Some(dx) = dx {
-            call.close(dx);
+        for opened in [dx, decays].into_iter().flatten() {
+            call.close(opened);
         }
-        for (k, part) in [(1, StatePart::Hidden), (2, StatePart::Cell)] {
+        for (k, part) in [(first, StatePart::Hidden), (first + 1, StatePart::Cell)] {
             if let Some(mut opened) = call.open(k) {
                 let gradient = state.workspace.initial_gradient(part);
                 pass(opened.write, gradient.data(), opened.data_mut());
@@ -153,6 +170,7 @@ impl Operation for Recurrent {
         let [weight_ih, weight_hh, bias_ih, bias_hh] = cell_tensors(shape.cell, &tensors);
         let weights = CellWeights { weight_ih, weight_hh, bias_ih, bias_hh };
         let tape = call.tape;
+        let first = first_state(shape.cell);
         let mut finals = Finals::default();
         let mut out = Table::default();
         for (b, sequence) in call.input(0).rows.iter().enumerate() {
@@ -162,10 +180,14 @@ impl Operation for Recurrent {
                 given.unwrap_or_else(|| tape.vars(&vec![0.0; shape.hidden]))
             };
             let mut xs = sequence.clone();
+            let fades = shape.cell.fades();
+            let mut decays = if fades { call.input(1).rows[b].clone() } else { Vec::new() };
             if shape.direction == Direction::Reverse {
                 xs.reverse();
+                decays.reverse();
             }
-            let mut trace = run(shape.cell, weights, &xs, &state(1), &state(2));
+            let (hidden, cell) = (state(first), state(first + 1));
+            let mut trace = run(shape.cell, weights, &xs, &decays, &hidden, &cell);
             if shape.direction == Direction::Reverse {
                 trace.hidden.reverse();
             }
@@ -176,6 +198,11 @@ impl Operation for Recurrent {
         call.finals[call.node] = finals;
         out
     }
+}
+
+/// Which input of a recurrent node is the first state, if there is one.
+pub(crate) fn first_state(cell: Cell) -> usize {
+    if cell.fades() { 2 } else { 1 }
 }
 
 /// Whether `value` is the output of a recurrent node that runs forward: then its value at the

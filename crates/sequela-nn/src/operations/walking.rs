@@ -2,11 +2,12 @@
 //! the cuts are kept, and which are walked once more on the way back.
 
 use crate::error::Error;
+use crate::operation::pass;
 use crate::state::{BatchState, Carried};
 use crate::walk::{Own, Walk};
 use sequela_core::Layout;
 use sequela_kernels::recurrent::{
-    self, Backward, Direction, Forward, Initial, Piece, RecurrentShape,
+    self, Backward, Direction, Forward, Initial, Piece, RecurrentShape, Workspace,
 };
 use sequela_kernels::{Context, Matrix, MatrixMut, Write, stride};
 
@@ -38,6 +39,7 @@ pub(super) fn forward(
         let piece = Forward {
             layout: &own.part,
             x: part(call.x, &rows),
+            decay: call.decay.map(|decay| part(decay, &rows)),
             initial: initial(&call, carried.as_ref(), Some(walk)),
             ..call
         };
@@ -51,13 +53,36 @@ pub(super) fn forward(
     Ok(result?)
 }
 
+/// Where the gradients of what a layer is given by the step go, and how they are written.
+#[derive(Default)]
+pub(super) struct InputGradients<'a> {
+    pub(super) x: Option<(MatrixMut<'a>, Write)>,
+    pub(super) decay: Option<(MatrixMut<'a>, Write)>,
+}
+
+impl InputGradients<'_> {
+    /// The same for some rows.
+    fn part(&mut self, rows: &std::ops::Range<usize>) -> InputGradients<'_> {
+        let [x, decay] = [&mut self.x, &mut self.decay]
+            .map(|to| to.as_mut().map(|(to, write)| (part_mut(to, rows), *write)));
+        InputGradients { x, decay }
+    }
+
+    /// Takes the gradients of decays that a way back left.
+    fn keep_decay(&mut self, workspace: &Workspace, layout: &Layout) {
+        if let Some((to, write)) = &mut self.decay {
+            pass(*write, workspace.decay_gradient(layout).data(), to.data_mut());
+        }
+    }
+}
+
 /// Goes back through a call of [`forward`].
 pub(super) fn back(
     context: &mut Context,
     shape: RecurrentShape,
     call: Backward<'_>,
     state: &mut BatchState,
-    mut dx: Option<(MatrixMut<'_>, Write)>,
+    mut to: InputGradients<'_>,
     gradient: &mut [f32],
 ) -> Result<(), Error> {
     let BatchState { workspace, carried, walk } = state;
@@ -65,15 +90,18 @@ pub(super) fn back(
     let Some(walk) = walk else {
         let initial = initial(&whole, carried.as_ref(), None);
         let call = Backward { forward: Forward { initial, ..whole }, ..call };
-        return Ok(recurrent::backward(context, shape, call, workspace, dx, gradient)?);
+        recurrent::backward(context, shape, call, workspace, to.x.take(), gradient)?;
+        to.keep_decay(workspace, whole.layout);
+        return Ok(());
     };
     let Some(mut own) = walk.own.take() else {
         let mut seam = std::mem::take(&mut walk.seam);
         let (initial, place) = (initial(&whole, carried.as_ref(), Some(walk)), walk.place());
         let call = Backward { forward: Forward { initial, ..whole }, ..call };
         let piece = Piece { workspace, seam: &mut seam, place };
-        let result = recurrent::backward_piece(context, shape, call, piece, dx, gradient);
+        let result = recurrent::backward_piece(context, shape, call, piece, to.x.take(), gradient);
         walk.seam = seam;
+        to.keep_decay(workspace, whole.layout);
         return Ok(result?);
     };
     let mut seam = std::mem::take(&mut walk.seam);
@@ -84,6 +112,7 @@ pub(super) fn back(
         let forward = Forward {
             layout: &own.part,
             x: part(whole.x, &rows),
+            decay: whole.decay.map(|decay| part(decay, &rows)),
             initial: initial(&whole, carried.as_ref(), Some(walk)),
             ..whole
         };
@@ -98,9 +127,10 @@ pub(super) fn back(
                 dy: call.dy.map(|dy| part(dy, &rows)),
                 ..call
             };
-            let dx = dx.as_mut().map(|(dx, write)| (part_mut(dx, &rows), *write));
+            let mut to = to.part(&rows);
             let piece = Piece { workspace, seam: &mut seam, place: walk.place() };
-            result = recurrent::backward_piece(context, shape, call, piece, dx, gradient);
+            result = recurrent::backward_piece(context, shape, call, piece, to.x.take(), gradient);
+            to.keep_decay(workspace, &own.part);
         }
         if result.is_err() {
             break;

@@ -130,12 +130,15 @@ fn an_exported_classifier_comes_back_bit_for_bit() {
 fn a_classifier_of_a_cell_without_a_node_is_refused() {
     let run = tempfile::tempdir().unwrap();
     std::fs::write(run.path().join("ward.csv"), ward()).unwrap();
-    let changes = ["model.cell=min_gru", "train.epochs=1"].map(|c| Override::parse(c).unwrap());
-    let study = Study::parse(STUDY, &run.path().join("ward.toml"), &changes).unwrap();
-    let out = run.path().join("run");
-    train(&study, &out, &Options::default(), &mut |_| {}).unwrap();
-    let model =
-        Model::load(&Path::new(&out).join("model.safetensors"), &Limits::default()).unwrap();
-    let error = export_onnx(&model).unwrap_err().to_string();
-    assert!(error.contains("model.cell: ONNX has no node for this cell"), "{error}");
+    for cell in ["min_gru", "gru_d"] {
+        let changes = [&format!("model.cell={cell}"), "train.epochs=1", "model.directions=forward"];
+        let changes = changes.map(|c| Override::parse(c).unwrap());
+        let study = Study::parse(STUDY, &run.path().join("ward.toml"), &changes).unwrap();
+        let out = run.path().join(cell);
+        train(&study, &out, &Options::default(), &mut |_| {}).unwrap();
+        let model =
+            Model::load(&Path::new(&out).join("model.safetensors"), &Limits::default()).unwrap();
+        let error = export_onnx(&model).unwrap_err().to_string();
+        assert!(error.contains("model.cell: ONNX has no node for this cell"), "{error}");
+    }
 }

@@ -18,7 +18,11 @@ impl Order {
             CellKind::Gru => Self(&[1, 0, 2]),
             CellKind::Lstm => Self(&[0, 1, 2, 3]),
             // The others have no counterpart there, and are refused before.
-            CellKind::Elman | CellKind::MinGru | CellKind::MinLstm | CellKind::Lru => Self(&[0]),
+            CellKind::Elman
+            | CellKind::GruD
+            | CellKind::MinGru
+            | CellKind::MinLstm
+            | CellKind::Lru => Self(&[0]),
         }
     }
 
@@ -27,7 +31,11 @@ impl Order {
             CellKind::Gru => Self(&[1, 0, 2]),
             CellKind::Lstm => Self(&[0, 2, 3, 1]),
             // As above.
-            CellKind::Elman | CellKind::MinGru | CellKind::MinLstm | CellKind::Lru => Self(&[0]),
+            CellKind::Elman
+            | CellKind::GruD
+            | CellKind::MinGru
+            | CellKind::MinLstm
+            | CellKind::Lru => Self(&[0]),
         }
     }
 

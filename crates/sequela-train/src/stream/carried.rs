@@ -4,8 +4,9 @@ use sequela_kernels::Context;
 use sequela_nn::{Batch, Capacity, InputId, Keep, LayoutId, Runner, Value};
 
 use crate::Error;
-use crate::encode::{indicate, narrow};
+use crate::encode::narrow;
 use crate::feed::Ports;
+use crate::indicate::{Gaps, indicate};
 use crate::judge::Net;
 use crate::study::{InputKind, Missing, TargetKind};
 
@@ -31,6 +32,8 @@ pub(super) struct Carried {
     ones: Vec<usize>,
     /// Rows of the queued steps, `(N, width)`.
     rows: Vec<f32>,
+    /// After how many steps each channel of the step in work was last seen before it.
+    before: Vec<u64>,
     queued: Vec<Queued>,
     /// Places in `queued`, in the order in which they are taken.
     order: Vec<usize>,
@@ -75,6 +78,7 @@ impl Carried {
             together,
             ones: vec![1; together],
             rows: Vec::new(),
+            before: Vec::new(),
             queued: Vec::new(),
             order: Vec::new(),
             waves: Vec::new(),
@@ -102,6 +106,8 @@ impl Carried {
         let (seen, any) = memory.counts.split_at_mut(features);
         *memory.steps += 1;
         let now = *memory.steps;
+        self.before.clear();
+        self.before.extend_from_slice(seen);
         for (channel, &value) in step.values.iter().enumerate() {
             if value.is_finite() {
                 scaled[channel] = encoder.scaler.scale(channel, value);
@@ -121,9 +127,10 @@ impl Carried {
             self.rows.push(if known { value } else { 0.0 });
         }
         for indicator in &encoder.indicators {
-            for &seen in seen.iter() {
-                let gap = (seen != 0).then(|| now - seen);
-                self.rows.push(indicate(*indicator, gap, now));
+            for (&seen, &before) in seen.iter().zip(&self.before) {
+                let gap = |seen: u64| (seen != 0).then(|| now - seen);
+                let gaps = Gaps { now: gap(seen), before: gap(before) };
+                self.rows.push(indicate(*indicator, gaps, now));
             }
         }
         let length = encoder.length as u64;

@@ -25,6 +25,7 @@ pub(super) fn check(study: &Study, place: Place<'_>) -> Result<(), Error> {
     check.train(study)?;
     check.schedule(study)?;
     check.model(study)?;
+    check.fading(study)?;
     check.search(study)?;
     match not_finite(study) {
         Some(field) => Err(check.refuse(&field, "the number is not finite", "give another one")),

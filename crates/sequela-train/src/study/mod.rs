@@ -117,6 +117,7 @@
 
 mod builtin;
 mod check;
+mod check_fading;
 mod check_search;
 mod check_task;
 mod classes;

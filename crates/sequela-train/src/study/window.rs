@@ -103,6 +103,9 @@ pub enum Indicator {
     Observed,
     /// Steps since each channel was last observed, as `ln(1 + steps)`.
     Gap,
+    /// Steps since each channel was last observed before this step, 0 at the first: the time gap
+    /// of GRU-D (Che 2018, equation 3), in steps of the series.
+    Since,
 }
 
 /// What the network can be told of the values of a channel so far, as a running number: a step sees

@@ -113,7 +113,9 @@ fn activation(node: &Node, cell: CellKind, directions: usize) -> Result<Activati
         CellKind::Gru => &["Sigmoid", "Tanh"],
         CellKind::Lstm => &["Sigmoid", "Tanh", "Tanh"],
         // The others are no nodes of ONNX.
-        CellKind::Elman | CellKind::MinGru | CellKind::MinLstm | CellKind::Lru => &["Tanh"],
+        CellKind::Elman | CellKind::GruD | CellKind::MinGru | CellKind::MinLstm | CellKind::Lru => {
+            &["Tanh"]
+        }
     };
     let given: Vec<&str> = match node.attribute("activations") {
         Some(AttributeValue::Texts(texts)) if !texts.is_empty() => {

@@ -43,7 +43,7 @@ fn restored(file: &File, manifest: Manifest) -> Result<Option<Model>, Error> {
                     Cell::Elman(_) => CellKind::Elman,
                     Cell::Lstm => CellKind::Lstm,
                     Cell::Gru(_) => CellKind::Gru,
-                    Cell::MinGru | Cell::MinLstm | Cell::Lru => return Ok(None),
+                    Cell::GruD(_) | Cell::MinGru | Cell::MinLstm | Cell::Lru => return Ok(None),
                 });
                 let bias = find(&names[2].name.replace("bias_ih", "bias"));
                 let bias = bias.filter(|bias| bias.len() == 2 * names[2].count());

@@ -250,7 +250,14 @@ impl<'a> Network<'a> {
                 Activation::Relu => sheet.add("Relu", &inputs),
                 Activation::Sigmoid => sheet.add("Sigmoid", &inputs),
                 Activation::Softplus => sheet.add("Softplus", &inputs),
+                Activation::Decay => {
+                    let rate = sheet.add("Relu", &inputs);
+                    let rate = sheet.add("Neg", &[&rate]);
+                    sheet.add("Exp", &[&rate])
+                }
             },
+            // Before the layer of a GRU-D.
+            Op::Diagonal(_) | Op::Impute(_) => return Err(no_node()),
             Op::Add(_) => {
                 let [first, rest @ ..] = inputs.as_slice() else { return Err(self.refuse(index)) };
                 rest.iter().fold((*first).to_owned(), |sum, next| sheet.add("Add", &[&sum, next]))
@@ -348,11 +355,7 @@ impl<'a> Network<'a> {
             Cell::Elman(_) => ("RNN", CellKind::Elman),
             Cell::Lstm => ("LSTM", CellKind::Lstm),
             Cell::Gru(_) => ("GRU", CellKind::Gru),
-            Cell::MinGru | Cell::MinLstm | Cell::Lru => {
-                let place = Location::default().field("model.cell");
-                let hint = "export an elman, lstm or gru";
-                return Err(Error::foreign(place, "ONNX has no node for this cell", hint));
-            }
+            Cell::GruD(_) | Cell::MinGru | Cell::MinLstm | Cell::Lru => return Err(no_node()),
         };
         let [weight, recurrent, bias] = self.recurrent_weights(sheet, param, Order::onnx(kind));
         let at = self.states.finals[0].len();
@@ -385,7 +388,7 @@ impl<'a> Network<'a> {
                 let after = i64::from(reset == Reset::AfterProduct);
                 node = node.with("linear_before_reset", AttributeValue::Int(after));
             }
-            Cell::Lstm | Cell::MinGru | Cell::MinLstm | Cell::Lru => {}
+            Cell::Lstm | Cell::GruD(_) | Cell::MinGru | Cell::MinLstm | Cell::Lru => {}
         }
         let outputs = if self.states.has_cell { 3 } else { 2 };
         let mut names = sheet.add_node(node, outputs);
@@ -416,6 +419,13 @@ impl<'a> Network<'a> {
     }
 }
 
+/// For cells that the standard does not have.
+fn no_node() -> Error {
+    let place = Location::default().field("model.cell");
+    let hint = "export an elman, lstm or gru";
+    Error::foreign(place, "ONNX has no node for this cell", hint)
+}
+
 /// The standard's word for f of an Elman cell.
 fn activation_name(activation: Activation) -> &'static str {
     match activation {
@@ -423,6 +433,8 @@ fn activation_name(activation: Activation) -> &'static str {
         Activation::Sigmoid => "Sigmoid",
         Activation::Identity => "Affine",
         Activation::Softplus => "Softplus",
+        // No Elman cell has it.
+        Activation::Decay => "",
         Activation::Tanh => "Tanh",
     }
 }
