@@ -271,6 +271,9 @@ fn known(dossier: &Dossier<'_>, findings: &Findings) -> Known {
         format!("{} channels, see Missing data and the model card.", manifest.schema.len()),
     );
     let fill = match manifest.encoder.missing {
+        Fill::Carry if study.fades() => {
+            "the last observation of the same subject, fading towards the training mean at rates that were learnt"
+        }
         Fill::Carry => "carried forward from the last observation of the same subject",
         Fill::Centre => "the training mean",
     };
