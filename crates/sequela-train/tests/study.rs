@@ -121,7 +121,7 @@ fn each_fault_is_one_line_with_place_and_remedy() {
         (
             "kind = \"sequence\"\nhidden = 8",
             "kind = \"retain\"",
-            "forecasts are trained with a sequence model",
+            "forecasts and classes of steps are trained with a sequence model",
         ),
         (
             "kind = \"csv\"",
@@ -294,7 +294,7 @@ fn fields_of_classes_are_checked_with_place_and_remedy() {
         (
             "missing = \"carry\"",
             "horizons = [1]",
-            "field window.horizons: it is for forecasts, and this study classifies",
+            "field window.horizons: it is for forecasts, and this study tells classes",
         ),
         (
             "missing = \"carry\"",

@@ -53,7 +53,8 @@ impl ClassifierPicture<'_> {
             .map(|(at, line)| (line.name, Swatch::Line(series_stroke(at))))
             .collect();
         heading(&mut svg, self.title, &legend);
-        let (roc, calibration) = (panel(LEFT), panel(WIDTH - 24.0 - SIDE));
+        let most = self.most();
+        let (roc, calibration) = (panel(LEFT, 1.0), panel(WIDTH - 24.0 - SIDE, most));
         roc.draw(&mut svg, ("1 - specificity", "sensitivity"));
         let names =
             (format!("probability of {}", self.case), format!("observed share of {}", self.case));
@@ -85,6 +86,17 @@ impl ClassifierPicture<'_> {
         svg.finish()
     }
 
+    /// How far the probabilities of the calibration are shown: all the way, or of what is rare as far
+    /// as there is something to see.
+    fn most(&self) -> f64 {
+        let groups = self.lines.iter().flat_map(|line| line.calibration);
+        let largest = groups.map(|group| group.expected.max(group.observed)).fold(0.0, f64::max);
+        [0.02, 0.05, 0.1, 0.2]
+            .into_iter()
+            .find(|most| largest <= *most && largest > 0.0)
+            .unwrap_or(1.0)
+    }
+
     fn description(&self) -> String {
         let names: Vec<&str> = self.lines.iter().map(|line| line.name).collect();
         format!(
@@ -97,9 +109,9 @@ impl ClassifierPicture<'_> {
     }
 }
 
-/// A square of shares from 0 to 1.
-fn panel(left: f64) -> Frame {
-    Frame::new([(0.0, 1.0); 2], ((left, left + SIDE), (TOP, BOTTOM)))
+/// A square of shares from 0 to `most`.
+fn panel(left: f64, most: f64) -> Frame {
+    Frame::new([(0.0, most); 2], ((left, left + SIDE), (TOP, BOTTOM)))
 }
 
 /// Pixels of a panel's width, a little more than its height.
@@ -116,6 +128,12 @@ mod tests {
             let line = ClassifierLine { name: "<a>", roc, decision, calibration: &[] };
             let svg = ClassifierPicture { title: "t", case: "ill & old", lines: &[line] }.to_svg();
             assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN") && !svg.contains("<a>"));
+        }
+        let group = |expected| CalibrationGroup { expected, observed: 0.03, rows: 9 };
+        for (groups, most) in [(vec![group(0.01)], 0.05), (vec![group(0.3)], 1.0), (vec![], 1.0)] {
+            let line = ClassifierLine { name: "a", roc: &[], decision: None, calibration: &groups };
+            let found = ClassifierPicture { title: "t", case: "ill", lines: &[line] }.most();
+            assert!((found - most).abs() < 1e-12);
         }
         let svg = ClassifierPicture { title: "t", case: "ill", lines: &[] }.to_svg();
         assert!(svg.contains("for nothing"));

@@ -277,7 +277,7 @@ pub(super) fn candidates(
     if classes.share.is_some() {
         all.push(candidate(&format!("{name} + trees"), said, classes.threshold));
         let networks = wide(network_probabilities(model, classes, cases, context)?);
-        all.push(candidate(&name, networks, None));
+        all.push(candidate(&name, networks, classes.network_threshold));
     } else {
         all.push(candidate(&name, said, classes.threshold));
     }

@@ -190,6 +190,11 @@ fn choose_thresholds(
     let network = probabilities(model, classes, &data.tune, &mut fit.context)?;
     let network: Vec<f64> = network.iter().map(|&p| f64::from(p)).collect();
     classes.threshold = choose(&network)?;
+    if classes.share.is_some() {
+        let alone = network_probabilities(model, classes, &data.tune, &mut fit.context)?;
+        classes.network_threshold =
+            choose(&alone.iter().map(|&p| f64::from(p)).collect::<Vec<f64>>())?;
+    }
     if let Some(known) = &mut classes.trees {
         known.threshold = choose(&known.probabilities(&data.tune))?;
     }

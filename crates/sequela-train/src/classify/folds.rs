@@ -57,10 +57,18 @@ impl FoldEvaluation {
         table
     }
 
+    /// The figures that are told of each fold.
+    fn told(&self) -> impl Iterator<Item = Figure> {
+        let has = |figure| {
+            self.pooled.classifiers.first().is_some_and(|c| find(&c.scores, figure).is_some())
+        };
+        FIGURES.into_iter().filter(move |figure| *figure != Figure::Utility || has(*figure))
+    }
+
     /// Pooled tables, then those of the folds, for a terminal.
     pub fn text(&self) -> String {
         let mut text = self.pooled.text();
-        for figure in FIGURES {
+        for figure in self.told() {
             let _ = write!(text, "\n{}", self.table(figure).text());
         }
         text
@@ -75,7 +83,7 @@ impl FoldEvaluation {
              seen.\n",
             self.folds.len()
         );
-        for figure in FIGURES {
+        for figure in self.told() {
             let _ = write!(text, "\n{}", self.table(figure).markdown());
         }
         text
@@ -226,5 +234,5 @@ fn mean_and_deviation(values: &[f64]) -> String {
     format!("{} ({})", number(mean, DECIMALS), number(deviation, DECIMALS))
 }
 
-const FIGURES: [Figure; 2] = [Figure::Auroc, Figure::Auprc];
+const FIGURES: [Figure; 3] = [Figure::Auroc, Figure::Auprc, Figure::Utility];
 const DECIMALS: usize = 3;

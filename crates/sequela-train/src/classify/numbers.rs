@@ -25,6 +25,9 @@ pub struct Classes {
     /// most probable class is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
+    /// The same of the networks alone, in an ensemble that has trees in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_threshold: Option<f64>,
     /// What makes the probabilities of the network come true, fitted on the tuning part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recalibration: Option<Recalibration>,
@@ -114,6 +117,7 @@ impl Classes {
             weights,
             frequencies,
             threshold: None,
+            network_threshold: None,
             recalibration: None,
             logistic: None,
             trees: None,
@@ -136,7 +140,10 @@ impl Classes {
         classes >= 2
             && positive(&self.weights)
             && positive(&self.frequencies)
-            && self.threshold.is_none_or(|threshold| classes == 2 && threshold.is_finite())
+            && [self.threshold, self.network_threshold]
+                .iter()
+                .flatten()
+                .all(|threshold| classes == 2 && threshold.is_finite())
             && self.recalibration.as_ref().is_none_or(|map| map.is_sound(classes))
             && self.share.is_none_or(|share| (0.0..=1.0).contains(&share) && self.trees.is_some())
             && self.trees.as_ref().is_none_or(|known| known.is_sound(sees, classes))
