@@ -10,7 +10,8 @@ use sequela_core::Limits;
 use sequela_formats::meds::read_shards;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let [folder, threads] = &arguments[..] else {
         println!("give a folder of MEDS, and the number of threads");
         return;
@@ -29,5 +30,8 @@ fn main() {
         seconds.push(started.elapsed().as_secs_f64());
     }
     seconds.sort_unstable_by(f64::total_cmp);
-    println!("sequela {folder} {threads} threads: {events} events, median {:.3} s, least {:.3} s", seconds[3], seconds[0]);
+    println!(
+        "sequela {folder} {threads} threads: {events} events, median {:.3} s, least {:.3} s",
+        seconds[3], seconds[0]
+    );
 }

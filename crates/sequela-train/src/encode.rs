@@ -15,7 +15,7 @@ use crate::Error;
 use crate::indicate::{Gaps, indicate};
 use crate::running::SoFar;
 use crate::series::{Example, Examples, NEVER, Series};
-use crate::study::{Indicator, InputKind, Missing, Study, Summary, TargetKind};
+use crate::study::{Indicator, InputKind, Missing, Study, Summary, TargetKind, Task};
 
 /// How windows become network inputs and outputs become forecasts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

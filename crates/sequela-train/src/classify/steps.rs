@@ -7,8 +7,8 @@ use sequela_core::{Limits, Location, Sequence, SubjectId, Target};
 use sequela_data::Cohort;
 use sequela_formats::csv::{StepLabels, read_step_labels};
 
-use super::parts;
 use super::labels::{Labelled, MOST_CLASSES, no_match};
+use super::parts;
 use crate::model::Model;
 use crate::predict::{read_cohort, read_input};
 use crate::study::{CsvData, Data, LabelSpec, Study};
