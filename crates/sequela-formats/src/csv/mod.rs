@@ -44,6 +44,7 @@ mod rows;
 mod sniff;
 mod sniff_long;
 mod table;
+mod workbook;
 mod write;
 
 pub use cells::{Fault, TimeFormat, is_missing, narrow, time};

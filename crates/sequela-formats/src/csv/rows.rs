@@ -11,6 +11,7 @@ use super::columnar::ColumnRows;
 use super::line::Cells;
 use super::long::Lines;
 use super::table::Table;
+use super::workbook::{Kept, Workbook, is_packed};
 use crate::parquet::{File, is_parquet};
 use crate::{Error, bounded};
 
@@ -51,6 +52,8 @@ pub(super) enum Held<'a> {
     Line(&'a Cells),
     /// A row of the present batch.
     Columns(&'a ColumnRows, usize),
+    /// A row of a sheet.
+    Sheet(&'a [Kept]),
 }
 
 /// What a cell holds.
@@ -77,6 +80,7 @@ impl<'a> Row<'a> {
             }
             Held::Line(cells) => Cell::Text(cells.get(column)),
             Held::Columns(rows, at) => rows.cell(column, at),
+            Held::Sheet(row) => row.get(column).map_or(Cell::Missing, Kept::cell),
         }
     }
 
@@ -84,7 +88,7 @@ impl<'a> Row<'a> {
     pub(super) fn place(&self, table: &Location) -> Location {
         match self.cells {
             Held::Record(_) | Held::Line(_) => table.clone().line(self.number),
-            Held::Columns(..) => table.clone().row(self.number),
+            Held::Columns(..) | Held::Sheet(_) => table.clone().row(self.number),
         }
     }
 }
@@ -180,6 +184,7 @@ pub(super) fn with_rows<T>(
 ) -> Result<T, Error> {
     match kind(path)? {
         Written::Parquet => read(&mut ColumnRows::new(File::open(path, limits)?, path)),
+        Written::Workbook => read(&mut Workbook::open(path, limits)?.rows()?),
         Written::Text => {
             let bytes = bounded::read_unpacked(path, limits)?;
             read(&mut Table::open(&bytes, path, limits)?)
@@ -197,6 +202,9 @@ pub(super) fn with_rows_of<T>(
     if is_parquet(bytes) {
         return read(&mut ColumnRows::new(File::of_bytes(bytes, name, limits)?, name));
     }
+    if is_packed(bytes) {
+        return read(&mut Workbook::of_bytes(bytes.to_vec(), name, limits)?.rows()?);
+    }
     read(&mut Table::open(bytes, name, limits)?)
 }
 
@@ -208,6 +216,7 @@ pub(super) fn with_stream<T>(
 ) -> Result<T, Error> {
     match kind(path)? {
         Written::Parquet => read(&mut ColumnRows::new(File::open(path, limits)?, path)),
+        Written::Workbook => read(&mut Workbook::open(path, limits)?.rows()?),
         Written::Text => read(&mut Lines::open(path, limits)?),
     }
 }
@@ -216,6 +225,7 @@ pub(super) fn with_stream<T>(
 enum Written {
     Text,
     Parquet,
+    Workbook,
 }
 
 /// What a file is, by its first bytes; one that is called like a workbook or a Parquet file is
@@ -225,6 +235,9 @@ fn kind(path: &Path) -> Result<Written, Error> {
     let called = |end: &str| path.extension().is_some_and(|is| is.eq_ignore_ascii_case(end));
     if is_parquet(&head) || called("parquet") {
         return Ok(Written::Parquet);
+    }
+    if is_packed(&head) || called("xlsx") || called("xlsm") {
+        return Ok(Written::Workbook);
     }
     Ok(Written::Text)
 }

@@ -24,7 +24,7 @@ use source::Source;
 /// Arguments of `sequela data describe`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-What it is, is told from names: a table (.csv, .tsv, also gzipped, .parquet) with one row for each time or
+What it is, is told from names: a table (.csv, .tsv, also gzipped, .parquet, .xlsx) with one row for each time or
 one for each measurement; a .npy array; a folder or archive of WFDB records, or of the PhysioNet challenges of
 2012 and 2019; a folder of MEDS (data/*.parquet), of which codes are told, without a page.
 
