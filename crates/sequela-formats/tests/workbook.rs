@@ -177,3 +177,27 @@ fn bombs_damage_and_backward_rows_are_refused() {
     }
     assert!(told(b"PK\x03\x04 nothing", &limits).contains("no workbook that can be read"));
 }
+
+#[test]
+fn no_message_quotes_a_cell() {
+    // A column of words where numbers are wanted, and words where times are; in all three writings.
+    let files =
+        [tables().join("wide.csv"), tables().join("parquet/groups.parquet"), workbook("wide")];
+    let patient = |columns: SeriesColumns| columns.with_subject("patient");
+    let wrong = [
+        patient(SeriesColumns::values([("ward", "")])).with_time("minute", TimeFormat::Minutes),
+        patient(SeriesColumns::values([("hr", "")])).with_time("ward", TimeFormat::Minutes),
+        SeriesColumns::values([("hr", "")])
+            .with_subject("hr")
+            .with_time("charted", TimeFormat::DateTime),
+    ];
+    for file in files {
+        for columns in &wrong {
+            let error = read_series(&file, columns, &Limits::default()).unwrap_err();
+            let told = error.to_string();
+            for cell in ["p00", "p01", "\u{dc}berwachung", "2024", "71.", "\"A\"", "\"B\""] {
+                assert!(!told.contains(cell), "{told}");
+            }
+        }
+    }
+}

@@ -413,6 +413,32 @@ fn a_line_that_is_not_understood_stops_or_is_answered() {
 }
 
 #[test]
+fn hostile_objects_are_refused_and_the_next_line_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path(), &["train.epochs=1"]);
+    let good = "{\"patient\":\"a\",\"heart_rate\":70}\n";
+    let keys: String = (0..20_000).map(|key| format!("\"k{key}\":1,")).collect();
+    let hostile = [
+        format!("{{\"heart_rate\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000)),
+        format!("{{\"patient\":{}1{}}}", "{\"a\":".repeat(10_000), "}".repeat(10_000)),
+        format!("{{{keys}\"heart_rate\":70}}"),
+        "{\"patient\":\"\\ud800\",\"heart_rate\":70}".to_owned(),
+        "{\"patient\":\"a\",\"heart_rate\":1e999}".to_owned(),
+        format!("{{\"patient\":\"a\",\"heart_rate\":{}}}", "9".repeat(5000)),
+        "{\"patient\":\"a\",\"heart_rate\":NaN}".to_owned(),
+        "\u{0}\u{1}".to_owned(),
+    ];
+    for line in hostile {
+        let skip = DialogueOptions { on_fault: OnFault::Skip, ..DialogueOptions::default() };
+        let text = format!("{good}{line}\n{good}");
+        let (answers, failed) = said(&model, text.as_bytes(), 1 << 20, &skip);
+        let start: String = line.chars().take(40).collect();
+        assert_eq!((answers.lines().count(), failed), (3, None), "{start}");
+        assert!(answers.lines().nth(1).unwrap().contains("fault"), "{start}: {answers}");
+    }
+}
+
+#[test]
 fn a_fault_leaves_its_subject_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     for model in models(folder.path()) {
