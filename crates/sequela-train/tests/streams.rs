@@ -417,7 +417,8 @@ fn hostile_objects_are_refused_and_the_next_line_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path(), &["train.epochs=1"]);
     let good = "{\"patient\":\"a\",\"heart_rate\":70}\n";
-    let keys: String = (0..20_000).map(|key| format!("\"k{key}\":1,")).collect();
+    let keys: Vec<String> = (0..20_000).map(|key| format!("\"k{key}\":1,")).collect();
+    let keys = keys.concat();
     let hostile = [
         format!("{{\"heart_rate\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000)),
         format!("{{\"patient\":{}1{}}}", "{\"a\":".repeat(10_000), "}".repeat(10_000)),
