@@ -167,6 +167,24 @@ fn what_cannot_be_read_is_told_with_place_and_remedy() {
 }
 
 #[test]
+fn a_few_lines_that_declare_much_take_no_memory() {
+    let limits = Limits::default();
+    let line =
+        |line: &str| (0..20_000).map(|at| format!("{line} s{at}\n")).collect::<Vec<_>>().concat();
+    let many = line("r.dat 16x100000 1 16 0 0 0 0");
+    let (folder, path) = small(&format!("r 20000 100\n{many}"), &BYTES);
+    let read = read_samples(&path, &limits).unwrap();
+    assert_eq!((read.frames, read.signals.len()), (0, 20_000));
+    let layout = line("~ 0 1 16 0 0 0 0");
+    put(&folder.path().join("l.hea"), format!("l 20000 100 0\n{layout}").as_bytes());
+    put(&folder.path().join("m.hea"), b"m/2 20000 100 90000000\nl 0\n~ 90000000\n");
+    let path = folder.path().join("m.hea");
+    let told = read_waveforms(&path, None, &limits).unwrap_err().to_string();
+    assert!(told.contains("the number of samples of all signals"), "{told}");
+    assert_eq!(read_waveforms(&path, Some(5..9), &limits).unwrap().signals.len(), 20_000);
+}
+
+#[test]
 fn segments_are_joined_by_the_names_of_their_signals() {
     let (folder, _) = small(HEADER, &BYTES);
     let file = |name: &str, text: &str| put(&folder.path().join(name), text.as_bytes());

@@ -141,6 +141,10 @@ impl<'a> File<'a> {
 
     /// Gives the frames that are needed chunk by chunk, small enough for the nearest cache.
     fn walk(&self, frames: usize, give: &mut dyn FnMut(&[i32], usize)) {
+        if frames == 0 {
+            // The file may be empty, and the frame as long as a header likes.
+            return;
+        }
         let width = self.width();
         let mut last: Vec<i32> = self
             .signals
@@ -154,7 +158,7 @@ impl<'a> File<'a> {
         let longest = self.signals.iter().map(|signal| signal.skew as usize).max().unwrap_or(0);
         let mut left = frames.saturating_add(longest);
         let sixes = (CHUNK / width / 6).max(1) * width;
-        let mut chunk = Vec::with_capacity(6 * sixes + 3);
+        let mut chunk = Vec::new();
         for bytes in self.body().chunks(sixes * self.format.bytes_of_six()) {
             self.format.decode(bytes, &last, &mut chunk);
             let whole = chunk.len() / width * width;

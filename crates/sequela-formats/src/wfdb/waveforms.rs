@@ -49,7 +49,8 @@ pub struct Waveform {
 /// # Errors
 /// As [`read_samples`](super::read_samples); [`Error::Malformed`] where a segment is of another
 /// length, frequency or unit than the record says; [`Error::Limit`] over `steps` samples of a
-/// signal; [`Error::Malformed`] for frames that the record does not have.
+/// signal, or of all signals of a record of several segments; [`Error::Malformed`] for frames that the
+/// record does not have.
 pub fn read_waveforms(
     path: &Path,
     frames: Option<Range<u64>>,
@@ -135,18 +136,23 @@ impl<'a> Joined<'a> {
             return Err(Error::malformed(place, "all segments are gaps", "correct the header"));
         };
         let layout = read_header(&beside(folder, &first.record, path)?, limits)?;
-        let mut signals = Vec::with_capacity(layout.signals.len());
-        for signal in &layout.signals {
-            let count = cells(&frames, signal.samples_per_frame).len();
-            if count as u64 > limits.steps {
-                return Err(Error::Limit {
-                    location: Location::file(path).into(),
-                    what: "the number of samples of a signal".to_owned(),
-                    limit: limits.steps,
-                });
-            }
-            signals.push(Waveform { values: vec![f64::NAN; count], ..empty(signal) });
+        // A few lines may declare any length of any number of signals: all are counted together.
+        let wanted = layout.signals.iter().map(|signal| {
+            let frames = frames.end - frames.start;
+            frames.saturating_mul(u64::from(signal.samples_per_frame))
+        });
+        if wanted.fold(0, u64::saturating_add) > limits.steps {
+            return Err(Error::Limit {
+                location: Location::file(path).into(),
+                what: "the number of samples of all signals (ask for fewer frames)".to_owned(),
+                limit: limits.steps,
+            });
         }
+        let signals = layout.signals.iter().map(|signal| {
+            let count = cells(&frames, signal.samples_per_frame).len();
+            Waveform { values: vec![f64::NAN; count], ..empty(signal) }
+        });
+        let signals = signals.collect();
         let frequency = header.sampling_frequency;
         Ok(Self { path, folder, limits, frequency, frames, varies, signals, notes: Vec::new() })
     }
