@@ -2,8 +2,9 @@
 //!
 //! For each channel: where the middle (median) of a sequence lay, how often it was measured, and
 //! how many sequences had none of it; for all together how long sequences were and how far their
-//! steps lay apart. Where windows are forecast from, all this is of windows. A unit that was mistaken, a rate that was mislabelled or a channel that was
-//! lost moves these far, however the model's own answer looks.
+//! steps lay apart. Where windows are forecast from, all this is of windows. A unit that was
+//! mistaken, a rate that was mislabelled or a channel that was lost moves these far, however the
+//! model's own answer looks.
 //!
 //! Ends are the 0.1st and 99.9th percentile over the training sequences, not the extremes: a few
 //! artefacts must not widen them, and no single person's value is kept. This is no test for new

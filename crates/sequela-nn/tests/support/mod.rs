@@ -166,6 +166,9 @@ pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 /// Panics unless `found` is close to `wanted`, measured by the largest of `wanted`.
+///
+/// Below 2e-3 by 2e-3: a gradient that is 0 is the difference of numbers near 1 in f32, and may be two
+/// roundings (1.2e-7) away from it.
 pub(crate) fn assert_close(what: &str, found: &[f32], wanted: &[f64], tolerance: f64) {
     assert_eq!(found.len(), wanted.len(), "{what}: length");
     let scale = wanted.iter().fold(0.0_f64, |largest, value| largest.max(value.abs())).max(2e-3);
