@@ -64,6 +64,11 @@ impl Location {
     pub fn path(&self) -> Option<&Path> {
         self.file.as_deref()
     }
+
+    /// The field, where there is one.
+    pub fn field_name(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
 }
 
 impl fmt::Display for Location {

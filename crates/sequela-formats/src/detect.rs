@@ -26,13 +26,16 @@ pub enum Layout {
     Parquet,
     /// A table of text, or what is taken for one.
     Table,
+    /// A folder of tables, of text, Parquet or workbooks.
+    Tables,
 }
 
 /// What the file or folder at `path` is.
 ///
 /// A folder is what the first known name in it says, in the order of names: files first, then
-/// archives, then folders within, two levels deep; an archive is what the first known name in it
-/// says. What says nothing is taken for WFDB records, whose reader tells what it misses.
+/// archives, then folders within, two levels deep, and last whether there are tables in it; an archive is
+/// what the first known name in it says. What says nothing is taken for WFDB records, whose reader tells
+/// what it misses.
 ///
 /// # Errors
 /// Those of reading a folder or an archive.
@@ -80,8 +83,9 @@ fn in_folder(folder: &Path, depth: usize, limits: &Limits) -> Result<Option<Layo
     if has_metadata && folder.join("data").is_dir() {
         return Ok(Some(Layout::Meds));
     }
-    // An array in a folder is one of many: what they are together is not known.
-    let known = |name: &String| of_name(name).filter(|layout| *layout != Layout::Array);
+    // An array or a table in a folder is one of many: what they are together is not known.
+    let alone = |layout: &Layout| matches!(layout, Layout::Array | Layout::Parquet);
+    let known = |name: &String| of_name(name).filter(|layout| !alone(layout));
     if let Some(layout) = names.iter().find_map(known) {
         return Ok(Some(layout));
     }
@@ -97,7 +101,14 @@ fn in_folder(folder: &Path, depth: usize, limits: &Limits) -> Result<Option<Layo
             }
         }
     }
-    Ok(None)
+    Ok(names.iter().any(|name| is_table(name)).then_some(Layout::Tables))
+}
+
+/// Whether a name is that of a table: of text, plain or gzip, of Parquet, or a workbook.
+pub fn is_table(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    TABLES.iter().any(|end| name.ends_with(end))
 }
 
 fn in_archive(path: &Path, limits: &Limits) -> Result<Option<Layout>, Error> {
@@ -110,3 +121,5 @@ fn in_archive(path: &Path, limits: &Limits) -> Result<Option<Layout>, Error> {
     }
     Ok(None)
 }
+
+const TABLES: [&str; 4] = [".csv", ".tsv", ".parquet", ".xlsx"];

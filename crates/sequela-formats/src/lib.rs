@@ -33,5 +33,5 @@ pub mod units;
 pub mod wfdb;
 
 pub use csv::instant_text;
-pub use detect::{Layout, detect};
+pub use detect::{Layout, detect, is_table};
 pub use error::Error;

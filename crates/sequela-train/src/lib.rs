@@ -65,7 +65,7 @@ pub use evaluation::{Evaluation, Forecaster, evaluate};
 pub use event::{Event, Observer, Part};
 pub use exchange::{draft_schema, export_onnx, import_model};
 pub use fit::EpochMetrics;
-pub use init::init_study;
+pub use init::{FirstLabels, init_study};
 pub use judged::Judged;
 pub use model::{ChannelSpec, Imported, Manifest, Metric, Model, PartSizes, Provenance};
 pub use network::outline;

@@ -5,7 +5,7 @@
 mod common;
 
 use common::small;
-use sequela_train::{Options, init_study, train};
+use sequela_train::{FirstLabels, Options, init_study, train};
 
 /// The message for a table, and its exit code.
 fn refusal(csv: &str, changes: &[&str]) -> (String, u8) {
@@ -113,7 +113,7 @@ fn a_first_study_runs_as_it_is_written() {
         let file = folder.path().join(name);
         #[allow(clippy::disallowed_methods, reason = "a test makes its data")]
         std::fs::write(&file, csv).unwrap();
-        let text = init_study(&file, &limits).unwrap();
+        let text = init_study(&file, &FirstLabels::default(), &limits).unwrap();
         assert!(text.contains(by), "{text}");
         let change = |text: &str| sequela_train::Override::parse(text).unwrap();
         let changes =

@@ -268,7 +268,6 @@ fn what_would_look_ahead_is_refused() {
         ("window.length=12", "window.length", "all that came before"),
         ("window.inputs=relative", "window.inputs", "for forecasts"),
         ("data.every_seconds=3600", "data.every_seconds", "one row for each step"),
-        ("data.label.file=\"outcomes.csv\"", "data.label.file", "in its own row"),
         ("study.task=regress", "study.task", "\"label\""),
     ] {
         let error = parse(folder.path(), &[change]).unwrap_err();
@@ -276,6 +275,9 @@ fn what_would_look_ahead_is_refused() {
         assert!(message.contains(place) && message.contains(wanted), "{message}");
         assert_eq!(error.class(), Class::Usage, "{message}");
     }
+    let untimed = ["data.label.file=\"ill.csv\"", UNTIMED];
+    let message = parse(folder.path(), &untimed).unwrap_err().to_string();
+    assert!(message.contains("data.label.file: labels of steps in a second table"), "{message}");
     let sepsis = "data={ kind = \"physionet2019\", path = \"x\" }";
     let study = parse(folder.path(), &[sepsis]).unwrap();
     assert_eq!(study.evaluate.threshold, ThresholdRule::SepsisUtility);
@@ -283,6 +285,58 @@ fn what_would_look_ahead_is_refused() {
     assert!(error.contains("task = \"label\""), "{error}");
     let error = parse(folder.path(), &["study.task=classify"]).unwrap_err().to_string();
     assert!(error.contains("evaluate.threshold: the utility is of hourly warnings"), "{error}");
+}
+
+/// The table of the study without a column of times.
+const UNTIMED: &str = "data={ kind = \"csv\", path = \"watch.csv\", subject = \"patient\", \
+    values = [{ name = \"lactate\" }], label = { name = \"ill\", file = \"ill.csv\" } }";
+
+/// The column of classes of `watch.csv`, with patients and hours, in a table of its own: its rows in
+/// another order, those without a class left out.
+fn write_labels(folder: &Path) {
+    let table = text(&folder.join("watch.csv"));
+    let cells = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
+    let mut rows: Vec<String> = table
+        .lines()
+        .skip(1)
+        .map(cells)
+        .filter(|row| !row[4].is_empty())
+        .map(|row| format!("{},{}.0,{}", row[0], row[1], row[4]))
+        .collect();
+    rows.reverse();
+    put(&folder.join("ill.csv"), format!("patient,hour,ill\n{}\n", rows.join("\n")));
+    let bare = table.lines().map(|line| line.rsplit_once(',').unwrap().0);
+    let bare: Vec<&str> = bare.collect();
+    put(&folder.join("bare.csv"), bare.join("\n"));
+}
+
+#[test]
+fn labels_in_a_second_table_are_found_by_their_times() {
+    let folder = tempfile::tempdir().unwrap();
+    write_watch(folder.path(), 45);
+    write_labels(folder.path());
+    let short = ["train.epochs=2", "evaluate.replicates=0"];
+    let one = finish(&watch(folder.path(), &short), &folder.path().join("one"));
+    let apart = ["data.path=\"bare.csv\"", "data.label.file=\"ill.csv\""];
+    let study = watch(folder.path(), &[&short[..], &apart].concat());
+    let two = finish(&study, &folder.path().join("two"));
+    assert_eq!(
+        one.evaluation.classes().unwrap().classifiers,
+        two.evaluation.classes().unwrap().classifiers
+    );
+    let model = load(&two);
+    let (bare, labels) = (folder.path().join("bare.csv"), folder.path().join("ill.csv"));
+    let read = |path: &Path, labels: Option<&Path>| {
+        read_labelled(path, labels, &model, &Limits::default())
+    };
+    let found = read(&bare, Some(&labels)).unwrap();
+    assert_eq!(found, read(&folder.path().join("watch.csv"), None).unwrap());
+    for (from, to) in [("p000,3.0,", "p000,3.5,"), ("p000,3.0,", "p000,4.0,")] {
+        put(&labels, text(&labels).replacen(from, to, 1));
+        let message = read(&bare, Some(&labels)).unwrap_err().to_string();
+        assert!(message.contains("at which it has no step, or two of one time"), "{message}");
+        write_labels(folder.path());
+    }
 }
 
 /// What is done to a table.

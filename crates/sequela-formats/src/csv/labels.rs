@@ -16,8 +16,8 @@ use std::path::Path;
 
 use sequela_core::{Limits, Location};
 
-use super::cells;
-use super::columns::{position, refuse_duplicates};
+use super::cells::{self, Fault};
+use super::columns::{TimeColumn, position, refuse_duplicates};
 use super::rows::{Rows, with_rows, with_rows_of};
 use crate::Error;
 
@@ -73,7 +73,7 @@ fn labels_of_rows(
     limits: &Limits,
 ) -> Result<Labels, Error> {
     let mut found: BTreeMap<String, Option<String>> = BTreeMap::new();
-    each_row(table, (subject, label), &mut |who, word, place| {
+    each_row(table, (subject, label, None), &mut |who, word, _, place| {
         refuse_many(found.len(), found.contains_key(who), place, limits)?;
         let known = found.entry(who.to_owned()).or_default();
         if is_no_word(word) {
@@ -99,23 +99,35 @@ fn labels_of_rows(
 }
 
 /// The class of each row of each subject, in the words of a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StepLabels {
     /// The words, sorted, each once.
     pub words: Vec<String>,
     /// For each subject its rows in the order of the table, each with the position of its word
     /// where it has one.
     pub rows: BTreeMap<String, Vec<Option<u32>>>,
+    /// Hours of the rows of each subject, where a column of times was asked for; else nothing.
+    pub hours: BTreeMap<String, Vec<f64>>,
 }
 
-/// Reads the word of column `label` in each row of each subject of column `subject`, from a file:
-/// text, plain or gzip, or Parquet.
+/// The columns of a table that has the class of each step.
+#[derive(Debug, Clone, Copy)]
+pub struct StepLabelColumns<'a> {
+    /// Whose each row is.
+    pub subject: &'a str,
+    /// The class.
+    pub label: &'a str,
+    /// When it was so, of a table that is not that of the series.
+    pub time: Option<&'a TimeColumn>,
+}
+
+/// Reads the word in each row of each subject, from a file: text, plain or gzip, or Parquet.
 ///
 /// # Errors
 /// As [`bounded::read_unpacked`](crate::bounded::read_unpacked) and [`parse_step_labels`].
 pub fn read_step_labels(
     path: &Path,
-    columns: (&str, &str),
+    columns: StepLabelColumns<'_>,
     classes: &[String],
     limits: &Limits,
 ) -> Result<StepLabels, Error> {
@@ -129,14 +141,15 @@ pub fn read_step_labels(
 ///
 /// # Errors
 /// As [`parse_labels`]; [`Error::Malformed`] with line and field for a word that is not among
-/// `classes`, where there are any.
+/// `classes`, where there are any, and for a time that is missing or none, where times are asked for.
 ///
 /// # Example
 /// ```
 /// use sequela_core::Limits;
-/// use sequela_formats::csv::parse_step_labels;
+/// use sequela_formats::csv::{StepLabelColumns, parse_step_labels};
 /// let text = b"id,ill\na,0\na,\nb,0\na,1\n";
-/// let labels = parse_step_labels(text, "o.csv".as_ref(), ("id", "ill"), &[], &Limits::default())?;
+/// let columns = StepLabelColumns { subject: "id", label: "ill", time: None };
+/// let labels = parse_step_labels(text, "o.csv".as_ref(), columns, &[], &Limits::default())?;
 /// assert_eq!(labels.words, ["0", "1"]);
 /// assert_eq!(labels.rows["a"], [Some(0), None, Some(1)]);
 /// # Ok::<(), sequela_formats::Error>(())
@@ -144,7 +157,7 @@ pub fn read_step_labels(
 pub fn parse_step_labels(
     bytes: &[u8],
     name: &Path,
-    columns: (&str, &str),
+    columns: StepLabelColumns<'_>,
     classes: &[String],
     limits: &Limits,
 ) -> Result<StepLabels, Error> {
@@ -153,14 +166,18 @@ pub fn parse_step_labels(
 
 fn step_labels_of_rows(
     table: &mut dyn Rows,
-    (subject, label): (&str, &str),
+    StepLabelColumns { subject, label, time }: StepLabelColumns<'_>,
     classes: &[String],
     limits: &Limits,
 ) -> Result<StepLabels, Error> {
     let mut words: BTreeMap<String, u32> = BTreeMap::new();
     let mut rows: BTreeMap<String, Vec<Option<u32>>> = BTreeMap::new();
-    each_row(table, (subject, label), &mut |who, word, place| {
+    let mut hours: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    each_row(table, (subject, label, time), &mut |who, word, when, place| {
         refuse_many(rows.len(), rows.contains_key(who), place, limits)?;
+        if let Some(when) = when {
+            hours.entry(who.to_owned()).or_default().push(when);
+        }
         let number = if is_no_word(word) {
             None
         } else if !classes.is_empty() && !classes.iter().any(|class| class == word) {
@@ -186,21 +203,29 @@ fn step_labels_of_rows(
     for number in rows.values_mut().flatten().flatten() {
         *number = usize::try_from(*number).ok().and_then(|at| sorted.get(at).copied()).unwrap_or(0);
     }
-    Ok(StepLabels { words: words.into_keys().collect(), rows })
+    Ok(StepLabels { words: words.into_keys().collect(), rows, hours })
 }
 
-/// Calls `take` with subject, word and place of each row.
+/// What is done with subject, word, hours and place of each row.
+type Take<'a> = &'a mut dyn FnMut(&str, &str, Option<f64>, &Location) -> Result<(), Error>;
+
+/// Calls `take` with each row.
 fn each_row(
     table: &mut dyn Rows,
-    (subject, label): (&str, &str),
-    take: &mut dyn FnMut(&str, &str, &Location) -> Result<(), Error>,
+    (subject, label, time): (&str, &str, Option<&TimeColumn>),
+    take: Take<'_>,
 ) -> Result<(), Error> {
     let place = table.place().clone();
     let first = table.first();
     refuse_duplicates(table.header(), &first)?;
     let subjects = position(subject, table.header(), &first)?;
     let labels = position(label, table.header(), &first)?;
-    table.select(&[subjects, labels])?;
+    let times =
+        time.map(|time| Ok::<_, Error>((position(&time.name, table.header(), &first)?, time)));
+    let times = times.transpose()?;
+    let mut columns = vec![subjects, labels];
+    columns.extend(times.map(|(at, _)| at));
+    table.select(&columns)?;
     let mut is_empty = true;
     while let Some(row) = table.next_row()? {
         is_empty = false;
@@ -211,7 +236,13 @@ fn each_row(
             let hint = "say whose row this is";
             return Err(Error::malformed(at.field(subject), "the subject is missing", hint));
         }
-        take(who, row.cell(labels).text().as_ref(), &at)?;
+        let when = times.map(|(column, time)| {
+            let refuse = |fault: Fault| {
+                Error::malformed(at.clone().field(&time.name), fault.what, fault.hint)
+            };
+            row.cell(column).time(time.format).map_err(refuse)
+        });
+        take(who, row.cell(labels).text().as_ref(), when.transpose()?, &at)?;
     }
     if is_empty {
         let what = "the table has a header but no row";
@@ -282,7 +313,8 @@ mod tests {
         let steps = |text: &str, classes: &[&str]| {
             let classes: Vec<String> = classes.iter().map(|word| (*word).to_owned()).collect();
             let limits = Limits::default();
-            parse_step_labels(text.as_bytes(), Path::new("l.csv"), ("id", "y"), &classes, &limits)
+            let columns = StepLabelColumns { subject: "id", label: "y", time: None };
+            parse_step_labels(text.as_bytes(), Path::new("l.csv"), columns, &classes, &limits)
         };
         let found = steps("id,y\na,wake\nb,rem\na,NA\na,rem\n", &[]).unwrap();
         assert_eq!(found.words, ["rem", "wake"]);

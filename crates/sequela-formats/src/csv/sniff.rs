@@ -6,7 +6,7 @@ use sequela_core::Limits;
 
 use super::cells::{self, TimeFormat};
 use super::columns::{SeriesColumns, TimeColumn, ValueColumn};
-use super::rows::{Cell, Rows, with_rows, with_rows_of};
+use super::rows::{Cell, Rows, with_rows, with_rows_of, with_stream};
 use crate::Error;
 
 /// The columns that a table seems to have.
@@ -51,6 +51,14 @@ pub fn sniff(path: &Path, limits: &Limits) -> Result<Sniffed, Error> {
 /// ```
 pub fn sniff_bytes(bytes: &[u8], name: &Path, limits: &Limits) -> Result<Sniffed, Error> {
     with_rows_of(bytes, name, limits, sniff_rows)
+}
+
+/// The names of the columns of a table; of its rows nothing is read but what stands beside them.
+///
+/// # Errors
+/// As [`sniff`], but a table without numbers is as good as any.
+pub fn column_names(path: &Path, limits: &Limits) -> Result<Vec<String>, Error> {
+    with_stream(path, limits, |table| Ok(table.header().to_vec()))
 }
 
 fn sniff_rows(table: &mut dyn Rows) -> Result<Sniffed, Error> {

@@ -248,7 +248,7 @@ fn notes(cohort: &Cohort, labels: &Labels, label: &LabelSpec) -> Vec<String> {
 }
 
 /// Classes at most, where the study does not name them.
-pub(super) const MOST_CLASSES: usize = 100;
+pub(crate) const MOST_CLASSES: usize = 100;
 
 impl Classes {
     /// The classes of a study, from its training part.

@@ -56,5 +56,6 @@ pub use trees::BoostedTrees;
 pub(crate) use evaluation::judge;
 pub use folds::FoldEvaluation;
 pub(crate) use folds::{Pool, files as pooled_files, folder as fold_folder};
+pub(crate) use labels::MOST_CLASSES;
 pub(crate) use numbers::Sees;
 pub(crate) use prepare::Classification;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sequela_core::{Limits, Location, Sequence, SubjectId, Target};
 use sequela_data::Cohort;
-use sequela_formats::csv::{StepLabels, read_step_labels};
+use sequela_formats::csv::{StepLabelColumns, StepLabels, TimeColumn, read_step_labels};
 
 use super::labels::{Labelled, MOST_CLASSES, no_match};
 use super::parts;
@@ -23,10 +23,15 @@ pub(super) fn load(
     limits: &Limits,
 ) -> Result<Labelled, Error> {
     let cohort = source::load(study, limits)?;
-    let file = source::find(path, &study.base, "data.path")?;
+    let file = match &label.file {
+        Some(file) => source::find(file, &study.base, "data.label.file")?,
+        None => source::find(path, &study.base, "data.path")?,
+    };
     let (cohort, names) = match &study.data {
-        Data::Csv(CsvData { subject: Some(subject), .. }) => {
-            let labels = read_step_labels(&file, (subject, &label.name), &label.classes, limits)?;
+        Data::Csv(data @ CsvData { subject: Some(subject), .. }) => {
+            let time = label.file.as_ref().and_then(|_| time_column(data));
+            let columns = StepLabelColumns { subject, label: &label.name, time: time.as_ref() };
+            let labels = read_step_labels(&file, columns, &label.classes, limits)?;
             let names = names(&file, label, &labels)?;
             let targets = targets(&file, &label.name, &cohort, &labels, &names)?;
             (cohort.with_targets(&targets), names)
@@ -89,7 +94,14 @@ fn names(file: &Path, label: &LabelSpec, labels: &StepLabels) -> Result<Vec<Stri
     }
 }
 
-/// The target of each subject, in the order of the names.
+/// By which column a table of labels of its own finds the steps.
+fn time_column(data: &CsvData) -> Option<TimeColumn> {
+    let time = data.time.as_ref()?;
+    Some(TimeColumn { name: time.name.clone(), format: source::time_format(time.format) })
+}
+
+/// The target of each subject, in the order of the names: labels with times belong to the steps of
+/// the same times, others to the steps in their order.
 fn targets(
     file: &Path,
     label: &str,
@@ -104,6 +116,22 @@ fn targets(
     for sequence in cohort.sequences() {
         let who = &sequence.subject;
         let rows = labels.rows.get(who.as_str()).map_or(&[][..], Vec::as_slice);
+        let number = |row: &Option<u32>| numbers.get((*row)? as usize).copied().flatten();
+        if let (Some(hours), Some(times)) = (labels.hours.get(who.as_str()), &sequence.times) {
+            let classes = by_time(times, hours, rows).ok_or_else(|| Error::Data {
+                location: Location::file(file).field(label).into(),
+                what: "a subject has labels of times at which it has no step, or two of one time"
+                    .into(),
+                hint: "give each label the time of a row of the series".into(),
+            })?;
+            targets.insert(who.clone(), Target::PerStep(classes.iter().map(number).collect()));
+            continue;
+        }
+        if !labels.hours.is_empty() {
+            let none = vec![None; sequence.len()];
+            targets.insert(who.clone(), Target::PerStep(none));
+            continue;
+        }
         if rows.len() != sequence.len() {
             return Err(Error::Data {
                 location: Location::file(file).field(label).into(),
@@ -115,10 +143,26 @@ fn targets(
                 hint: "give one row for each step".into(),
             });
         }
-        let number = |row: &Option<u32>| numbers.get((*row)? as usize).copied().flatten();
         targets.insert(who.clone(), Target::PerStep(rows.iter().map(number).collect()));
     }
     Ok(targets)
+}
+
+/// The label of each step, by times (hours) that are the same to half a millisecond; `None` where
+/// a label finds no step, or one that has a label already.
+fn by_time(times: &[f64], hours: &[f64], rows: &[Option<u32>]) -> Option<Vec<Option<u32>>> {
+    const SAME: f64 = 0.0005 / 3600.0;
+    let mut classes = vec![None; times.len()];
+    let mut taken = vec![false; times.len()];
+    for (hour, row) in hours.iter().zip(rows) {
+        let from = times.partition_point(|time| *time < hour - SAME);
+        let at = (from..times.len())
+            .take_while(|at| times[*at] <= hour + SAME)
+            .find(|at| !taken[*at])?;
+        taken[at] = true;
+        classes[at] = *row;
+    }
+    Some(classes)
 }
 
 fn notes(cohort: &Cohort, label: &str) -> Vec<String> {
@@ -162,21 +206,22 @@ pub(super) fn read(
     limits: &Limits,
 ) -> Result<Vec<Sequence>, Error> {
     let classes = model.classes()?;
-    if labels.is_some() {
-        return Err(Error::Unsupported {
-            location: Location::default().field("--labels").into(),
-            what: "the model tells the class of each step, which stands in the table of the series"
-                .into(),
-            hint: format!("leave it out, and give the table a column {}", classes.label),
-        });
-    }
     let found = match &model.manifest().study.data {
-        Data::Csv(CsvData { subject: Some(subject), .. }) => {
-            let file = (subject.as_str(), classes.label.as_str());
-            let labels = read_step_labels(path, file, &classes.names, limits)?;
+        Data::Csv(data @ CsvData { subject: Some(subject), .. }) => {
+            let time = labels.and_then(|_| time_column(data));
+            let columns = StepLabelColumns { subject, label: &classes.label, time: time.as_ref() };
+            let file = labels.unwrap_or(path);
+            let labels = read_step_labels(file, columns, &classes.names, limits)?;
             let cohort = model.cohort(&read_input(path, model, limits)?)?;
-            let targets = targets(path, &classes.label, &cohort, &labels, &classes.names)?;
+            let targets = targets(file, &classes.label, &cohort, &labels, &classes.names)?;
             cohort.with_targets(&targets)
+        }
+        _ if labels.is_some() => {
+            return Err(Error::Unsupported {
+                location: Location::default().field("--labels").into(),
+                what: "the class of each step stands in these files themselves".into(),
+                hint: "leave it out".into(),
+            });
         }
         _ => read_cohort(path, None, model, limits)?,
     };

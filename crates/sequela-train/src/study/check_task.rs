@@ -225,11 +225,12 @@ impl Check<'_> {
 
     /// What a table of steps may say.
     fn step_table(&self, data: &CsvData) -> Result<(), Error> {
-        if data.label.as_ref().is_some_and(|label| label.file.is_some()) {
+        let elsewhere = data.label.as_ref().is_some_and(|label| label.file.is_some());
+        if elsewhere && data.time.is_none() {
             return Err(self.refuse(
                 "data.label.file",
-                "the class of a step stands in its own row",
-                "leave it out, and give the table of the series the column",
+                "labels of steps in a second table are found by their times, and data.time is not there",
+                "name the column of times, which both tables have, or leave the file out",
             ));
         }
         for (field, is_written) in [

@@ -16,8 +16,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct LabelSpec {
     /// The name of the column.
     pub name: String,
-    /// A second table that has it, keyed by the same subject column; without it the table of the
-    /// series has it, the same in all rows of a subject.
+    /// A second table that has it, keyed by the same subject column, and for `task = "label"` by the
+    /// same column of times; without it the table of the series has it, of a subject in all its rows the
+    /// same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
     /// The classes in their order; without it the words of the training subjects, sorted. Of two

@@ -161,6 +161,11 @@ pub(crate) fn explain_panics() {
 }
 
 impl Told {
+    /// What is wrong, in a line without its remedy.
+    pub(crate) fn message(&self) -> String {
+        one_line(&self.message)
+    }
+
     fn text(&self) -> String {
         let mut text = format!("sequela: {}", one_line(&self.message));
         for cause in &self.causes {

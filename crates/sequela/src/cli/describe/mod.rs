@@ -1,6 +1,7 @@
 //! `sequela data describe`: what is in a file or folder of series, in figures that hide no gap.
 
 mod figures;
+mod folder;
 mod meds;
 mod page;
 mod source;
@@ -26,7 +27,8 @@ use source::Source;
 #[command(after_long_help = "\
 What it is, is told from names: a table (.csv, .tsv, also gzipped, .parquet, .xlsx) with one row for each time or
 one for each measurement; a .npy array; a folder or archive of WFDB records, or of the PhysioNet challenges of
-2012 and 2019; a folder of MEDS (data/*.parquet), of which codes are told, without a page.
+2012 and 2019; a folder of MEDS (data/*.parquet), of which codes are told, without a page; a folder of tables,
+of which each is told in a line.
 
 Exit code 1 says that something was found to look at: values that are not in their unit, or in two.
 
@@ -52,6 +54,12 @@ impl Describe {
                 console.say("of MEDS no page is written");
             }
             return meds::describe(&self.file, console);
+        }
+        if detect(&self.file, &Limits::default())? == Layout::Tables {
+            if self.html.is_some() {
+                console.say("a page is written of one table, not of a folder of them");
+            }
+            return folder::describe(&self.file, console);
         }
         let source = Source::read(&self.file, &Limits::default())?;
         let figures = Figures::of(&source.cohort);

@@ -55,6 +55,14 @@ impl Source {
                 }
                 .into());
             }
+            Layout::Tables => {
+                return Err(sequela_formats::Error::Malformed {
+                    location: Location::file(path).into(),
+                    what: "this is a folder of tables".into(),
+                    hint: "name one of them".into(),
+                }
+                .into());
+            }
             Layout::Parquet => {
                 Self::table(path, ["long table (Parquet)", "wide table (Parquet)"], limits)?
             }
@@ -83,12 +91,35 @@ impl Source {
             let left_out = long.left_out;
             return Ok(Self { left_out, findings, ..Self::of(long_table, cohort) });
         }
-        let guess = sniff(path, limits)?;
-        let cohort = load::series(path, &guess.columns, limits)?;
-        Ok(Self { left_out: guess.left_out, ..Self::of(wide_table, cohort) })
+        let mut guess = sniff(path, limits)?;
+        let mut findings = Vec::new();
+        let cohort = loop {
+            match load::series(path, &guess.columns, limits) {
+                Err(sequela_data::Error::Format(error)) => {
+                    // A column with a cell that is none of its numbers is told of, and the others
+                    // are described.
+                    let values = &mut guess.columns.values;
+                    let field = error.location().field_name();
+                    let at = values.iter().position(|value| Some(value.name.as_str()) == field);
+                    match at.filter(|_| values.len() > 1 && findings.len() < MOST_FAULTS) {
+                        Some(at) => {
+                            let name = values.remove(at).name;
+                            guess.left_out.push((name, "a cell of it cannot be read".into()));
+                            findings.push(error.to_string());
+                        }
+                        None => return Err(error.into()),
+                    }
+                }
+                read => break read?,
+            }
+        };
+        Ok(Self { left_out: guess.left_out, findings, ..Self::of(wide_table, cohort) })
     }
 
     fn of(format: &'static str, cohort: Cohort) -> Self {
         Self { format, cohort, left_out: Vec::new(), classes: None, findings: Vec::new() }
     }
 }
+
+/// Columns that are left out for a bad cell, at most: for each, the file is read again.
+const MOST_FAULTS: usize = 20;
