@@ -393,8 +393,6 @@ fn bad_labels_are_refused_with_their_place() {
     put(&path, text(&path).replacen(",0\n", ",9\n", 1));
     let error = read_labelled(&path, None, &model, &Limits::default()).unwrap_err().to_string();
     assert!(error.contains("field ill: the class is not one of those"), "{error}");
-    let error = read_labelled(&path, Some(&path), &model, &Limits::default()).unwrap_err();
-    assert!(error.to_string().contains("--labels"), "{error}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sequela_core::Limits;
-use sequela_data::load::{Stays, physionet2012, physionet2019};
+use sequela_data::load::{COUNT, Stays, meds_summary, physionet2012, physionet2019};
 use sequela_formats::meds::read_labels;
 
 use super::classes::{SPLIT, Template, Whose};
@@ -53,20 +53,44 @@ pub(super) fn meds(
     };
     let classes = classes(&file, limits)?;
     let words: Vec<String> = classes.iter().map(|word| quoted(word)).collect();
+    let is_published = path.join("metadata").join("subject_splits.parquet").is_file();
+    let (codes, split) = if is_published {
+        (
+            "frequent = 100        # the codes that most training subjects have\n".to_owned(),
+            PUBLISHED,
+        )
+    } else {
+        (channels(path, limits)?, SPLIT)
+    };
     let data = format!(
         "kind = \"meds\"\npath = {}\n\
          labels = {}\n\
          classes = [{}]   # of two, the second is the case that figures are about\n\
-         frequent = 100        # the codes that most training subjects have\n\
+         {codes}\
          every_seconds = 3600  # a grid that ends at the prediction time\n\
          # hours = 48          # so many hours before it; without it all are looked at\n",
         path_text(path),
         path_text(&file),
         words.join(", ")
     );
-    let is_published = path.join("metadata").join("subject_splits.parquet").is_file();
-    let split = if is_published { PUBLISHED } else { SPLIT };
     Ok(Template { name, data: &data, split, whose: Whose::Subject, has_gaps: true }.text())
+}
+
+/// The codes that most subjects have, by name: numeric where most of their events have a value.
+fn channels(path: &Path, limits: &Limits) -> Result<String, Error> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    let summary = meds_summary(path, threads, limits)?;
+    let mut codes: Vec<_> = summary.codes.iter().collect();
+    codes.sort_by(|(a, of_a), (b, of_b)| of_b.subjects.cmp(&of_a.subjects).then_with(|| a.cmp(b)));
+    let named: Vec<String> = codes
+        .into_iter()
+        .take(MOST_CODES)
+        .map(|(name, code)| {
+            let unit = if 2 * code.values < code.events { COUNT } else { "" };
+            format!("{{ name = {}, unit = {} }}", quoted(name), quoted(unit))
+        })
+        .collect();
+    Ok(format!("channels = [{}]   # what most subjects have\n", named.join(", ")))
 }
 
 /// The words of a file of labels, sorted.
@@ -103,3 +127,6 @@ fn only_labels(path: &Path) -> Result<PathBuf, Error> {
 /// The parts that the publisher has made.
 const PUBLISHED: &str =
     "by = \"published\"      # train, tuning and held_out of metadata/subject_splits.parquet\n";
+
+/// Codes that become channels, at most.
+const MOST_CODES: usize = 100;
