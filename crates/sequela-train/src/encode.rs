@@ -50,7 +50,8 @@ pub struct Encoder {
     pub longest_gap_hours: Option<f64>,
     /// Windows with a larger share of missing values are left out.
     pub most_missing: f64,
-    /// What the training part looked like: its series, or the windows that are forecast from.
+    /// What the training part looked like: its series, also up to their steps where each is
+    /// answered, or the windows that are forecast from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub envelope: Option<Envelope>,
 }
@@ -75,6 +76,7 @@ impl Encoder {
             most_missing: window.most_missing,
             envelope: Some(match study.study.task {
                 Task::Forecast => Envelope::of_windows(train, window.length),
+                Task::Label => Envelope::of_steps(train),
                 _ => Envelope::of(train),
             }),
         };

@@ -112,6 +112,12 @@ impl Forecasts {
         to_csv(&header, &rows)
     }
 
+    /// How many forecasts are from windows outside of what was seen in training; none where the model
+    /// file does not know.
+    pub fn outside(&self) -> Option<usize> {
+        count_outside(self.rows.iter().map(|row| row.placing.as_ref()))
+    }
+
     /// The same as JSON.
     pub fn to_json(&self) -> String {
         let rows: Vec<_> = self
@@ -150,6 +156,15 @@ pub(crate) fn placing_cells(placing: Option<&Placing>) -> [Cell; 3] {
             Cell::Text(placing.why()),
         ]
     })
+}
+
+/// How many lie outside; none where nothing is known of any.
+pub(crate) fn count_outside<'a>(
+    placings: impl Iterator<Item = Option<&'a Placing>>,
+) -> Option<usize> {
+    placings
+        .flatten()
+        .fold(None, |count, placing| Some(count.unwrap_or(0) + usize::from(!placing.is_inside())))
 }
 
 /// What lies outside, channel by channel.

@@ -168,7 +168,28 @@ fn hours_are_told_and_judged_as_they_are_told_from_the_file() {
     let steps: usize = asked.iter().map(Sequence::len).sum();
     assert_eq!(answers.rows.len(), steps);
     let csv = String::from_utf8(answers.to_csv()).unwrap();
-    assert!(csv.starts_with("subject,step,time_h,probability of 0,probability of 1,ill\n"));
+    assert!(csv.starts_with(
+        "subject,step,time_h,probability of 0,probability of 1,ill,missing,envelope,outside\np000,0,0,"
+    ));
+    // Nearly all of those trained on lie inside; whoever has another unit does not, hour by hour.
+    let outside = answers.outside().unwrap();
+    assert!(outside * 8 < steps, "{outside} of {steps}");
+    let mut strange = asked[1].clone();
+    if let Steps::Numeric { values, features, .. } = &mut strange.steps {
+        values.iter_mut().step_by(*features).for_each(|rate| *rate /= 60.0);
+    }
+    let told = classify(&model, &[asked[0].clone(), strange], &Options::default()).unwrap();
+    for (row, as_before) in told.rows.iter().zip(&answers.rows) {
+        let placing = row.placing.as_ref().unwrap();
+        let missing = as_before.placing.as_ref().unwrap().missing;
+        assert!((placing.missing - missing).abs() < 1e-12);
+        if row.subject == asked[1].subject.as_str() {
+            assert!(placing.why().contains("heart_rate: lower than in training ("), "{placing:?}");
+        }
+    }
+    assert!(
+        told.to_json().contains("\"outside\":[{\"channel\":\"heart_rate\",\"why\":\"lower than")
+    );
     let two = Options { threads: 2, ..Options::default() };
     assert_eq!(answers, classify(&model, &asked, &two).unwrap());
     assert!(model.describe().contains("tells        ill of each hour, from it and all before it"));
@@ -236,6 +257,7 @@ fn no_answer_hangs_on_later_hours() {
                 let found = answers(std::slice::from_ref(&other));
                 for (row, whole) in found.rows.iter().zip(&of_whole).take(steps) {
                     assert_eq!((bits(row), row.decision), (bits(whole), whole.decision));
+                    assert!(row.placing.is_some() && row.placing == whole.placing);
                 }
             }
         }

@@ -15,7 +15,7 @@ use crate::encode::narrow;
 use crate::feed::{Feed as _, Order, Ports};
 use crate::model::Model;
 use crate::network::CLASS;
-use crate::predict::{Options, outside, placing_cells};
+use crate::predict::{Options, count_outside, outside, placing_cells};
 
 /// The classes of several series.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +46,7 @@ pub struct ClassifiedRow {
     /// The class chosen, by position.
     pub decision: usize,
     /// How much of it is missing, and whether it lies inside what the model has seen in training;
-    /// none where the model file does not know.
+    /// of a step from what was seen up to it. None where the model file does not know.
     pub placing: Option<Placing>,
 }
 
@@ -60,9 +60,9 @@ pub struct StepAt {
 }
 
 impl Classified {
-    /// A table with one row for each series: subject, probability of each class, class, share of
-    /// cells that are missing, `inside` or `outside` of what was seen in training, and why; or one
-    /// for each step: subject, step, hours, probability of each class, class.
+    /// A table with one row for each series, or for each step: subject, of a step its number and
+    /// hours, probability of each class, class; share of cells that are missing (so far), `inside` or
+    /// `outside` of what was seen in training, and why.
     pub fn to_csv(&self) -> Vec<u8> {
         let mut header = vec!["subject".to_owned()];
         let is_steps = self.rows.iter().any(|row| row.at.is_some());
@@ -100,32 +100,34 @@ impl Classified {
         to_csv(&header.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
     }
 
+    /// How many answers lie outside of what was seen in training; none where the model file does not
+    /// know.
+    pub fn outside(&self) -> Option<usize> {
+        count_outside(self.rows.iter().map(|row| row.placing.as_ref()))
+    }
+
     /// The same as JSON.
     pub fn to_json(&self) -> String {
         let rows: Vec<_> = self
             .rows
             .iter()
             .map(|row| {
-                if let Some(StepAt { step, time }) = row.at {
-                    return json!({
-                        "subject": row.subject,
-                        "sequence": row.sequence,
-                        "step": step,
-                        "time_hours": time,
-                        "probabilities": row.probabilities,
-                        "class": self.classes[row.decision],
-                    });
-                }
-                json!({
+                let mut value = json!({
                     "subject": row.subject,
                     "sequence": row.sequence,
-                    "steps": row.steps,
                     "probabilities": row.probabilities,
                     "class": self.classes[row.decision],
                     "missing": row.placing.as_ref().map(|placing| placing.missing),
                     "envelope": row.placing.as_ref().map(Placing::word),
                     "outside": row.placing.as_ref().map(outside),
-                })
+                });
+                if let Some(StepAt { step, time }) = row.at {
+                    value["step"] = step.into();
+                    value["time_hours"] = time.into();
+                } else {
+                    value["steps"] = row.steps.into();
+                }
+                value
             })
             .collect();
         json!({
@@ -142,8 +144,8 @@ impl Classified {
 ///
 /// **Causality** what is said of a step has the same bits whatever comes after it.
 ///
-/// **Missing data** a series with nothing observed gets an answer too: look at its missing values
-/// before it is used. **Determinism** the same bits for a series alone or among others, for any
+/// **Missing data** a series or step with nothing observed gets an answer too: look at its missing
+/// values before it is used. **Determinism** the same bits for a series alone or among others, for any
 /// number of threads, and those of the judgement at the end of training.
 ///
 /// # Errors
@@ -162,9 +164,8 @@ pub fn classify(
     let probabilities = probabilities(model, classes, &cases, &mut context)?;
     let wide: Vec<f64> = probabilities.iter().map(|&p| f64::from(p)).collect();
     let decisions = classes.decide(&wide, classes.threshold);
-    // What is said of a step must not hang on later ones.
     let is_steps = asked == Asked::EveryStep;
-    let envelope = manifest.encoder.envelope.as_ref().filter(|_| !is_steps);
+    let mut placings = placings(model, sequences, &cases).into_iter();
     let rows = probabilities.chunks_exact(classes.count()).zip(decisions).enumerate();
     let rows = rows.map(|(row, (probabilities, decision))| {
         let (of, step) = cases.place(row);
@@ -179,7 +180,7 @@ pub fn classify(
             }),
             probabilities: probabilities.to_vec(),
             decision: decision as usize,
-            placing: envelope.map(|envelope| envelope.place(sequence)),
+            placing: placings.next().flatten(),
         }
     });
     Ok(Classified {
@@ -188,6 +189,26 @@ pub fn classify(
         threshold: classes.threshold,
         rows: rows.collect(),
     })
+}
+
+/// Where each row lies, the row of a step from what was seen up to it: what is said of a step must
+/// not hang on later ones.
+fn placings(model: &Model, sequences: &[Sequence], cases: &Cases) -> Vec<Option<Placing>> {
+    let Some(envelope) = &model.manifest().encoder.envelope else { return Vec::new() };
+    if cases.steps.is_none() {
+        return sequences.iter().map(|sequence| Some(envelope.place(sequence))).collect();
+    }
+    let mut all = Vec::with_capacity(cases.len());
+    for (at, sequence) in sequences.iter().enumerate() {
+        let mut steps = envelope.place_steps(sequence).map(Vec::into_iter);
+        let mut next = 0;
+        all.extend(cases.rows_of(at).map(|row| {
+            let step = cases.place(row).1;
+            let skipped = step - std::mem::replace(&mut next, step + 1);
+            steps.as_mut().and_then(|steps| steps.nth(skipped))
+        }));
+    }
+    all
 }
 
 /// The probability of each class, `(N, K)`, in the population that was trained on: that of the

@@ -110,18 +110,20 @@ impl Predict {
         }
         let sequences = read_input(&self.file, &model, &limits)?;
         let options = Options { threads, precision, ..Options::default() };
-        let (count, text, table) = if classifies {
+        let (count, outside, text, table) = if classifies {
             let classified = classify(&model, &sequences, &options);
             let classified = classified.map_err(|error| self.failure(error))?;
             let what = if of_steps { "steps" } else { "subjects" };
             let count = format!("the classes of {} {what}", classified.rows.len());
-            (count, classified.to_json(), classified.to_csv())
+            let outside = classified.outside().map(|outside| (outside, classified.rows.len()));
+            (count, outside, classified.to_json(), classified.to_csv())
         } else {
             let rows = if self.every { PredictRows::Every } else { PredictRows::Last };
             let forecasts = predict(&model, &sequences, rows, &options);
             let forecasts = forecasts.map_err(|error| self.failure(error))?;
             let count = format!("{} forecasts", forecasts.rows.len());
-            (count, forecasts.to_json(), forecasts.to_csv())
+            let outside = forecasts.outside().map(|outside| (outside, forecasts.rows.len()));
+            (count, outside, forecasts.to_json(), forecasts.to_csv())
         };
         let bytes =
             if console.is_json() { format!("{}\n", text.trim_end()).into_bytes() } else { table };
@@ -132,6 +134,9 @@ impl Predict {
                 console.say(&format!("{count} in {}", path.display()));
             }
             None => Console::print(bytes)?,
+        }
+        if let Some((outside, all)) = outside.filter(|(some, _)| self.out.is_some() || *some > 0) {
+            console.say(&format!("{outside} of {all} lie outside of what was seen in training"));
         }
         Ok(Outcome::Done)
     }

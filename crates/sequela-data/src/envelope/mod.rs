@@ -2,7 +2,8 @@
 //!
 //! For each channel: where the middle (median) of a sequence lay, how often it was measured, and
 //! how many sequences had none of it; for all together how long sequences were and how far their
-//! steps lay apart. Where windows are forecast from, all this is of windows. A unit that was
+//! steps lay apart. Where windows are forecast from, all this is of windows; where each step is
+//! answered, it is also of what sequences looked like so far. A unit that was
 //! mistaken, a rate that was mislabelled or a channel that was lost moves these far, however the
 //! model's own answer looks.
 //!
@@ -13,13 +14,23 @@
 //!
 //! **Missing data** is what half of it is about; nothing observed is always outside.
 
+mod look;
+mod placing;
+mod rolling;
+mod so_far;
+
 use std::ops::Range;
 
-use sequela_core::{Sequence, Steps, quantile};
+use sequela_core::{Sequence, quantile};
 use serde::{Deserialize, Serialize};
 
 use crate::Cohort;
 use crate::cohort::slice;
+
+use self::look::Look;
+
+pub use self::placing::{Outside, Placing};
+pub use self::rolling::{Rolling, RollingMemory};
 
 /// What the sequences of a training part looked like.
 ///
@@ -50,6 +61,10 @@ pub struct Envelope {
     pub interval_hours: Option<[f64; 2]>,
     /// One for each channel, in the order of the schema.
     pub channels: Vec<ChannelEnvelope>,
+    /// What sequences looked like up to one of their first steps, where each step is answered:
+    /// after 1 step, 2 to 3, 4 to 7 and so on, the last of them for all that come later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub so_far: Vec<Envelope>,
 }
 
 /// What one channel looked like.
@@ -68,49 +83,6 @@ pub struct ChannelEnvelope {
     pub absent: f64,
     /// Share of all cells that are missing.
     pub missing: f64,
-}
-
-/// Where a sequence lies.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Placing {
-    /// Share of its cells that are missing.
-    pub missing: f64,
-    /// What lies outside; nothing where all is inside.
-    pub outside: Vec<Outside>,
-}
-
-/// One thing that lies outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outside {
-    /// The channel; none for the sequence as a whole.
-    pub channel: Option<String>,
-    /// What is the matter with it, without a value of the sequence.
-    pub why: String,
-}
-
-impl Placing {
-    /// The columns of tables that tell it: share of cells that are missing, [`Placing::word`] and
-    /// [`Placing::why`].
-    pub const COLUMNS: [&'static str; 3] = ["missing", "envelope", "outside"];
-
-    /// Whether nothing lies outside.
-    pub fn is_inside(&self) -> bool {
-        self.outside.is_empty()
-    }
-
-    /// `inside` or `outside`.
-    pub fn word(&self) -> &'static str {
-        if self.is_inside() { "inside" } else { "outside" }
-    }
-
-    /// All that lies outside, in words; empty where nothing does.
-    pub fn why(&self) -> String {
-        let each = self.outside.iter().map(|outside| match &outside.channel {
-            Some(channel) => format!("{channel}: {}", outside.why),
-            None => outside.why.clone(),
-        });
-        each.collect::<Vec<_>>().join("; ")
-    }
 }
 
 impl Envelope {
@@ -160,6 +132,7 @@ impl Envelope {
             missing: ends_of(looks.iter().map(|look| look.missing).collect()),
             interval_hours: ends(looks.iter().filter_map(|look| look.interval).collect()),
             channels: channels.collect(),
+            so_far: Vec::new(),
         }
     }
 
@@ -180,64 +153,7 @@ impl Envelope {
             let why = "it has no step".to_owned();
             return Placing { missing: 1.0, outside: vec![Outside { channel: None, why }] };
         };
-        let mut outside = Vec::new();
-        let mut say = |channel: Option<&ChannelEnvelope>, why: String| {
-            outside.push(Outside { channel: channel.map(|channel| channel.name.clone()), why });
-        };
-        let nothing = look.channels.iter().all(|channel| channel.count == 0);
-        if nothing {
-            say(None, "nothing was observed".to_owned());
-        }
-        if let Some(end) = beyond(look.steps as f64, self.steps) {
-            let [low, high] = self.steps;
-            say(None, format!("{} steps than in training ({low:.0} to {high:.0})", end.of_count()));
-        }
-        if !nothing && look.missing > self.missing[1] + SLACK {
-            let most = 100.0 * self.missing[1];
-            say(None, format!("more is missing than in training (up to {most:.1} %)"));
-        }
-        if let (Some(found), Some(ends)) = (look.interval, self.interval_hours)
-            && let Some(end) = beyond(found, ends)
-        {
-            let [low, high] = ends.map(short);
-            say(
-                None,
-                format!(
-                    "steps lie {} apart than in training ({low} to {high} h)",
-                    end.of_distance()
-                ),
-            );
-        }
-        for (found, known) in look.channels.iter().zip(&self.channels) {
-            if found.count == 0 {
-                if known.absent < RARELY && known.middle.is_some() && !nothing {
-                    let absent = 100.0 * known.absent;
-                    say(Some(known), format!("not observed, as in {absent:.1} % of training"));
-                }
-                continue;
-            }
-            let Some(middle) = known.middle else {
-                say(Some(known), "never observed in training".to_owned());
-                continue;
-            };
-            if let Some(end) = beyond(found.middle, middle) {
-                let [low, high] = middle.map(short);
-                let unit = if known.unit.is_empty() { "" } else { &format!(" {}", known.unit) };
-                say(
-                    Some(known),
-                    format!("{} than in training ({low} to {high}{unit})", end.of_value()),
-                );
-            }
-            // One or two observations of a short sequence are no rate.
-            if found.count > 2 && found.share > known.observed[1] + SLACK {
-                let most = 100.0 * known.observed[1];
-                say(
-                    Some(known),
-                    format!("observed more often than in training (up to {most:.1} % of steps)"),
-                );
-            }
-        }
-        Placing { missing: look.missing, outside }
+        self.judge(&look)
     }
 
     /// Whether the numbers of a file can be used, for channels of these names.
@@ -254,95 +170,13 @@ impl Envelope {
             && ordered(&self.steps)
             && ordered(&self.missing)
             && self.interval_hours.as_ref().is_none_or(ordered)
+            && self.so_far.len() <= so_far::MOST_BANDS
+            && self.so_far.iter().all(|band| band.so_far.is_empty() && band.is_sound(names))
     }
 }
 
-/// Windows of a training part that are looked at.
+/// Windows of a training part that are looked at, and of one number of steps so far the sequences.
 pub const MOST_WINDOWS: usize = 20_000;
-
-/// What one sequence looks like.
-struct Look {
-    steps: usize,
-    missing: f64,
-    interval: Option<f64>,
-    channels: Vec<ChannelLook>,
-}
-
-struct ChannelLook {
-    count: usize,
-    middle: f64,
-    share: f64,
-}
-
-impl Look {
-    fn of(sequence: &Sequence) -> Option<Self> {
-        let Steps::Numeric { values, observed, features } = &sequence.steps else { return None };
-        let steps = sequence.steps.len();
-        if steps == 0 {
-            return None;
-        }
-        let channel = |at: usize| {
-            let column = values.iter().zip(observed).skip(at).step_by(*features);
-            let seen: Vec<f64> =
-                column.filter(|(_, seen)| **seen).map(|(value, _)| f64::from(*value)).collect();
-            let (count, share) = (seen.len(), seen.len() as f64 / steps as f64);
-            ChannelLook { count, middle: median(seen).unwrap_or(f64::NAN), share }
-        };
-        let interval = sequence
-            .times
-            .as_ref()
-            .and_then(|times| median(times.windows(2).map(|pair| pair[1] - pair[0]).collect()));
-        let missing = observed.iter().filter(|seen| !**seen).count() as f64 / observed.len() as f64;
-        Some(Self { steps, missing, interval, channels: (0..*features).map(channel).collect() })
-    }
-}
-
-/// Which end a number lies beyond.
-#[derive(Clone, Copy)]
-enum End {
-    Low,
-    High,
-}
-
-impl End {
-    fn of_value(self) -> &'static str {
-        match self {
-            Self::Low => "lower",
-            Self::High => "higher",
-        }
-    }
-
-    fn of_count(self) -> &'static str {
-        match self {
-            Self::Low => "fewer",
-            Self::High => "more",
-        }
-    }
-
-    fn of_distance(self) -> &'static str {
-        match self {
-            Self::Low => "less far",
-            Self::High => "farther",
-        }
-    }
-}
-
-/// The end that a number lies beyond, but for a hundredth of what lies between the ends.
-fn beyond(value: f64, [low, high]: [f64; 2]) -> Option<End> {
-    let room = 0.01 * (high - low) + 1e-6 * high.abs().max(low.abs());
-    if value < low - room {
-        Some(End::Low)
-    } else if value > high + room {
-        Some(End::High)
-    } else {
-        None
-    }
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    quantile(&values, 0.5)
-}
 
 /// The 0.1st and 99.9th percentile.
 fn ends(mut values: Vec<f64>) -> Option<[f64; 2]> {
@@ -350,17 +184,8 @@ fn ends(mut values: Vec<f64>) -> Option<[f64; 2]> {
     Some([quantile(&values, TAIL)?, quantile(&values, 1.0 - TAIL)?])
 }
 
-/// Four significant digits at most.
-fn short(value: f64) -> f64 {
-    format!("{value:.3e}").parse().unwrap_or(value)
-}
-
 /// Share of sequences beyond each end.
 const TAIL: f64 = 0.001;
-/// A channel that so few lack is asked for.
-const RARELY: f64 = 0.01;
-/// What a share may lie above its end.
-const SLACK: f64 = 0.005;
 
 #[cfg(test)]
 mod tests {
