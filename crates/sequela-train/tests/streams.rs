@@ -10,6 +10,7 @@ use std::path::Path;
 
 use common::{finish, small};
 use sequela_core::{Limits, Random, Sequence, Steps, SubjectId};
+use sequela_data::envelope::Placing;
 use sequela_train::{
     Dialogue, DialogueOptions, InputFormat, Model, OnFault, Options, PredictRows, StreamOptions,
     Streams, predict,
@@ -77,11 +78,14 @@ fn people() -> Vec<Sequence> {
             let (mut values, mut times) = (Vec::new(), Vec::new());
             for step in 0..steps as u64 {
                 let draw = random.below(1000 * (person + 1) + step, 40);
-                time += if draw == 7 { 2.0 } else { draw as f64 / 100.0 };
+                // Some are measured as often as those trained on, some far less.
+                let often = if person % 2 == 0 { 0.000_2 } else { draw as f64 / 100.0 };
+                time += if draw == 7 { 2.0 } else { often };
                 times.push(time);
                 let silent = person == 3 && (15..30).contains(&step);
                 let silent = silent || draw.is_multiple_of(9);
-                values.push(if silent { f32::NAN } else { 60.0 + draw as f32 });
+                let fast = if person == 6 { 150.0 } else { 60.0 };
+                values.push(if silent { f32::NAN } else { fast + draw as f32 });
             }
             let id = format!("p{person}");
             let sequence = Sequence::numeric(&id, SubjectId::new(&id), 1, &values).unwrap();
@@ -111,7 +115,8 @@ fn mixed(people: &[Sequence], seed: u64) -> Vec<(String, f64, f32)> {
     steps
 }
 
-type Answers = Vec<Option<Vec<u32>>>;
+/// Of each step the bits of its forecasts, and where its window lies.
+type Answers = Vec<Option<(Vec<u32>, Option<Placing>)>>;
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
@@ -127,7 +132,7 @@ fn wanted(model: &Model, people: &[Sequence], steps: &[(String, f64, f32)]) -> A
             let step = next.entry(subject).or_default();
             *step += 1;
             let row = all.rows.iter().find(|row| row.subject == *subject && row.step + 1 == *step);
-            row.map(|row| bits(&row.values))
+            row.map(|row| (bits(&row.values), row.placing.clone()))
         })
         .collect()
 }
@@ -146,7 +151,10 @@ fn streamed(
             .map(|(subject, time, value)| streams.push(subject, Some(*time), &[*value]).unwrap())
             .collect();
         streams.run().unwrap();
-        answers.extend(numbers.iter().map(|&at| streams.forecasts(at).map(bits)));
+        answers.extend(numbers.iter().map(|&at| {
+            let forecasts = streams.forecasts(at)?;
+            Some((bits(forecasts), streams.placing(at).cloned()))
+        }));
         streams.clear().unwrap();
         (rest, turn) = (after, turn + 1);
     }
@@ -163,6 +171,10 @@ fn the_bits_are_those_of_the_batch_whatever_the_mixture() {
             let steps = mixed(&people, seed);
             let wanted = wanted(&model, &people, &steps);
             assert!(wanted.iter().any(Option::is_some) && wanted.iter().any(Option::is_none));
+            let placings = || wanted.iter().flatten().map(|(_, placing)| placing.as_ref().unwrap());
+            assert!(placings().any(Placing::is_inside), "{name:?}");
+            assert!(placings().any(|p| p.why().contains("heart_rate: ")), "{name:?}");
+            assert!(placings().any(|p| p.why().contains("apart than in training")), "{name:?}");
             for (threads, together) in [(1, 512), (2, 3), (1, 1)] {
                 let options = StreamOptions { threads, together, ..StreamOptions::default() };
                 for size in [1, 6, 10_000] {
@@ -261,7 +273,7 @@ fn steps_that_cannot_be_are_refused_and_change_nothing() {
     refused("c", None, &[70.0], "over the limit of 2 subjects");
     assert!(streams.push("a", Some(5.0), &[f32::NAN]).is_ok(), "the same time again is no fault");
     assert_eq!(streams.subjects(), 2);
-    assert!((48..300).contains(&streams.bytes_per_subject()), "{}", streams.bytes_per_subject());
+    assert!((48..400).contains(&streams.bytes_per_subject()), "{}", streams.bytes_per_subject());
 }
 
 /// The lines of mixed steps as CSV and as JSON.
@@ -314,16 +326,30 @@ fn every_line_is_answered_in_its_order_however_the_bytes_are_cut() {
         let mut rows = whole.lines();
         assert_eq!(
             rows.next(),
-            Some("patient,hours,heart_rate_1_beats_ahead,heart_rate_4_beats_ahead")
+            Some(
+                "patient,hours,heart_rate_1_beats_ahead,heart_rate_4_beats_ahead,missing,envelope,outside"
+            )
         );
         for ((row, wanted), (subject, time, _)) in rows.zip(&wanted).zip(&steps) {
             let cells: Vec<&str> = row.split(',').collect();
             assert_eq!((cells[0], cells[1].parse()), (subject.as_str(), Ok(*time)));
-            let found = (!cells[2].is_empty())
-                .then(|| cells[2..].iter().map(|c| c.parse::<f32>().unwrap().to_bits()).collect());
-            assert_eq!(found, *wanted, "{row}");
+            let Some((forecasts, placing)) = wanted else {
+                assert_eq!(&cells[2..4], ["", ""], "{row}");
+                // A whole window of nothing is told all the same.
+                let nothing = cells[4..6] == ["1", "outside"];
+                let nothing = nothing && cells[6].starts_with("nothing was observed");
+                assert!(nothing || cells[4..] == ["", "", ""], "{row}");
+                continue;
+            };
+            let found: Vec<u32> =
+                cells[2..4].iter().map(|c| c.parse::<f32>().unwrap().to_bits()).collect();
+            assert_eq!(found, *forecasts, "{row}");
+            let placing = placing.as_ref().unwrap();
+            let missing = (placing.missing * 1e4).round() / 1e4;
+            assert_eq!(cells[4..], [&missing.to_string(), placing.word(), &placing.why()]);
         }
         assert_eq!(whole.lines().count(), steps.len() + 1);
+        assert!(whole.contains(",,,1,outside,nothing was observed"));
         for cut in [1, 7, 64, 1000] {
             assert!(said(&model, csv.as_bytes(), cut, &options).0 == whole, "cut {cut}");
         }
@@ -338,7 +364,11 @@ fn every_line_is_answered_in_its_order_however_the_bytes_are_cut() {
             let found = row["forecasts"]
                 .as_array()
                 .map(|list| list.iter().map(|v| (v.as_f64().unwrap() as f32).to_bits()).collect());
-            assert_eq!(found, *wanted);
+            assert_eq!(found, wanted.as_ref().map(|(forecasts, _)| forecasts.clone()));
+            let Some((_, Some(placing))) = wanted else { continue };
+            assert_eq!(row["missing"].as_f64(), Some(placing.missing));
+            assert_eq!(row["envelope"], placing.word());
+            assert_eq!(row["outside"].as_array().unwrap().len(), placing.outside.len());
         }
         assert_eq!(objects.lines().count(), steps.len());
         let as_json = DialogueOptions { json: true, ..options };

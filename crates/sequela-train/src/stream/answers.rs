@@ -2,11 +2,13 @@
 
 use std::io::Write as _;
 
+use sequela_data::envelope::Placing;
 use sequela_formats::csv::{LineFault, push_text};
 use serde_json::json;
 
 use super::dialogue::Answers;
 use crate::model::Model;
+use crate::predict::outside;
 
 /// One answer.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(super) struct Answer<'a> {
     pub(super) time: &'a str,
     /// The forecasts, or nothing yet, or what is wrong with the line.
     pub(super) outcome: Result<Option<&'a [f32]>, &'a LineFault>,
+    /// Where its window lies, where there is a whole one.
+    pub(super) placing: Option<&'a Placing>,
 }
 
 /// How answers are written.
@@ -31,6 +35,8 @@ pub(super) struct Writer {
     pub(super) faults: bool,
     /// Number of horizons.
     pub(super) horizons: usize,
+    /// Whether it is told where windows lie.
+    pub(super) placed: bool,
 }
 
 impl Writer {
@@ -48,6 +54,12 @@ impl Writer {
                 out.push(b',');
             }
             push_text(out, &format!("{name}_{horizon}_{step}s_ahead"));
+        }
+        if self.placed {
+            for column in Placing::COLUMNS {
+                out.push(b',');
+                out.extend_from_slice(column.as_bytes());
+            }
         }
         out.extend_from_slice(if self.faults { b",fault\n" } else { b"\n" });
     }
@@ -76,6 +88,21 @@ impl Writer {
                 let _ = write!(out, "{value}");
             }
         }
+        if self.placed {
+            match answer.placing {
+                None => out.extend_from_slice(b",,,"),
+                Some(placing) => {
+                    out.push(b',');
+                    share(libm::round(placing.missing * 1e4) / 1e4, out);
+                    out.push(b',');
+                    out.extend_from_slice(placing.word().as_bytes());
+                    out.push(b',');
+                    if !placing.is_inside() {
+                        push_text(out, &placing.why());
+                    }
+                }
+            }
+        }
         if self.faults {
             out.push(b',');
             if let Err(fault) = answer.outcome {
@@ -101,7 +128,10 @@ impl Writer {
             }
         }
         match answer.outcome {
-            Ok(None) => out.extend_from_slice(b",\"forecasts\":null}\n"),
+            Ok(None) => {
+                out.extend_from_slice(b",\"forecasts\":null");
+                self.json_placing(answer.placing, out);
+            }
             Ok(Some(forecasts)) => {
                 out.extend_from_slice(b",\"forecasts\":[");
                 for (k, value) in forecasts.iter().enumerate() {
@@ -115,13 +145,42 @@ impl Writer {
                         write!(out, "null")
                     };
                 }
-                out.extend_from_slice(b"]}\n");
+                out.push(b']');
+                self.json_placing(answer.placing, out);
             }
             Err(LineFault { field, what, hint }) => {
                 let fault = json!({ "field": field, "message": what, "hint": hint });
                 let _ = writeln!(out, ",\"fault\":{fault}}}");
             }
         }
+    }
+
+    fn json_placing(&self, placing: Option<&Placing>, out: &mut Vec<u8>) {
+        if !self.placed {
+            out.extend_from_slice(b"}\n");
+            return;
+        }
+        let Some(placing) = placing else {
+            out.extend_from_slice(b",\"missing\":null,\"envelope\":null,\"outside\":null}\n");
+            return;
+        };
+        out.extend_from_slice(b",\"missing\":");
+        share(placing.missing, out);
+        let _ = write!(out, ",\"envelope\":\"{}\",\"outside\":", placing.word());
+        if placing.is_inside() {
+            out.extend_from_slice(b"[]}\n");
+        } else {
+            let _ = writeln!(out, "{}}}", outside(placing));
+        }
+    }
+}
+
+/// A share, as the shortest number; most are nothing.
+fn share(share: f64, out: &mut Vec<u8>) {
+    if share.abs() > 0.0 {
+        let _ = write!(out, "{share}");
+    } else {
+        out.push(b'0');
     }
 }
 

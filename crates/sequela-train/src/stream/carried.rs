@@ -87,7 +87,7 @@ impl Carried {
 
     pub(super) fn widths(&self) -> Widths {
         let (state, features) = self.shape;
-        Widths { floats: state + features + 1, counts: features + 1 }
+        Widths { floats: state + features + 1, counts: features + 1, ..Widths::default() }
     }
 
     pub(super) fn queue(
@@ -97,6 +97,7 @@ impl Carried {
         step: &Step<'_>,
     ) -> bool {
         let (encoder, (state, features)) = (net.encoder, self.shape);
+        // What comes after the last target is not this engine's.
         let (scaled, raw) = memory.floats[state..].split_at_mut(features);
         if step.begins {
             // The layers' states are still needed by the steps that are queued before this one.

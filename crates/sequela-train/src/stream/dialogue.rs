@@ -99,6 +99,8 @@ pub struct Dialogue<'a> {
     echoes: String,
     answered: u64,
     faults: u64,
+    /// Windows inside and outside of what was seen in training.
+    placed: [u64; 2],
 }
 
 /// A line that waits for its answer.
@@ -129,6 +131,7 @@ impl<'a> Dialogue<'a> {
             echoes: String::new(),
             answered: 0,
             faults: 0,
+            placed: [0; 2],
             options,
         })
     }
@@ -146,6 +149,14 @@ impl<'a> Dialogue<'a> {
     /// Lines that were answered by a fault.
     pub fn faults(&self) -> u64 {
         self.faults
+    }
+
+    /// Lines that were answered from a whole window, and how many of these windows lie outside of what
+    /// the model has seen in training; none where the model file does not know.
+    pub fn outside(&self) -> Option<(u64, u64)> {
+        let [inside, outside] = self.placed;
+        let knows = self.streams.model().manifest().encoder.envelope.is_some();
+        knows.then_some((inside + outside, outside))
     }
 
     /// How the lines are read, in words, once that is known.
@@ -304,10 +315,14 @@ impl<'a> Dialogue<'a> {
         let writer = self.writer(answers);
         let mut start = 0;
         for Pending { line, ends, outcome } in &self.pending {
+            let placing = outcome.as_ref().ok().and_then(|&at| self.streams.placing(at));
             let outcome = outcome.as_ref().map(|&at| self.streams.forecasts(at));
             self.faults += u64::from(outcome.is_err());
+            if let Some(placing) = placing {
+                self.placed[usize::from(!placing.is_inside())] += 1;
+            }
             let [subject, time] = [&self.echoes[start..ends[0]], &self.echoes[ends[0]..ends[1]]];
-            writer.write(&Answer { line: *line, subject, time, outcome }, answers);
+            writer.write(&Answer { line: *line, subject, time, outcome, placing }, answers);
             start = ends[1];
         }
         self.answered += self.pending.len() as u64;
@@ -329,6 +344,7 @@ impl<'a> Dialogue<'a> {
             keys: [subject.is_some(), time.is_some()],
             faults: self.options.on_fault == OnFault::Skip,
             horizons: model.manifest().encoder.horizons.len(),
+            placed: model.manifest().encoder.envelope.is_some(),
         };
         if let (Input::Table(_), false) = (&self.input, json) {
             let names = [subject.unwrap_or_default(), time.map_or("", |time| &time.name)];

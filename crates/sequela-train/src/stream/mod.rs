@@ -18,8 +18,10 @@ mod json;
 mod single;
 mod state;
 mod subjects;
+mod watch;
 mod window;
 
+use sequela_data::envelope::Placing;
 use sequela_formats::csv::{Fault, LineFault};
 use sequela_kernels::Context;
 use sequela_nn::Precision;
@@ -31,6 +33,7 @@ use crate::model::Model;
 
 use self::engine::{Engine, Step};
 use self::subjects::Subjects;
+use self::watch::Watch;
 
 pub use self::dialogue::{Dialogue, DialogueOptions, InputFormat, OnFault};
 pub use self::single::Stream;
@@ -85,8 +88,12 @@ pub struct Streams<'a> {
     context: Context,
     subjects: Subjects,
     engine: Engine,
+    /// Tells where windows lie, where the model file knows what it has seen.
+    watch: Option<Watch>,
     /// For each queued step whether it is answered.
     answered: Vec<bool>,
+    /// For each queued step where its window lies, where there is a whole one.
+    placings: Vec<Option<Placing>>,
     /// `(N, K)`.
     forecasts: Vec<f32>,
 }
@@ -104,12 +111,16 @@ impl<'a> Streams<'a> {
             net.form == Form::EveryStep && model.manifest().study.train.truncate.is_some();
         let together = options.together.clamp(1, options.max_subjects.max(1));
         let engine = Engine::new(&net, &context, carries, together)?;
+        let mut widths = engine.widths();
+        let watch = Watch::new(&net, &engine, &mut widths);
         Ok(Self {
             model,
             context,
-            subjects: Subjects::new(engine.widths(), options.max_subjects),
+            subjects: Subjects::new(widths, options.max_subjects),
             engine,
+            watch,
             answered: Vec::new(),
+            placings: Vec::new(),
             forecasts: Vec::new(),
         })
     }
@@ -183,6 +194,9 @@ impl<'a> Streams<'a> {
         let at = self.answered.len();
         self.answered.push(false);
         let step = Step { at, slot, begins, values };
+        if let Some(watch) = &self.watch {
+            self.placings.push(watch.push(self.subjects.memory(slot), time, &step));
+        }
         self.answered[at] = self.engine.queue(&net, &mut self.subjects, &step);
         Ok(at)
     }
@@ -206,6 +220,13 @@ impl<'a> Streams<'a> {
         self.answered.get(at)?.then_some(row)
     }
 
+    /// How much is missing of the window that ends with the queued step `at`, and whether it lies inside
+    /// what the model has seen in training: what [`predict`](crate::predict) says of that window.
+    /// `None` where there is no whole window yet, and for a model file that does not know.
+    pub fn placing(&self, at: usize) -> Option<&Placing> {
+        self.placings.get(at)?.as_ref()
+    }
+
     /// Puts a subject back to its beginning, after its queued steps.
     ///
     /// # Errors
@@ -225,6 +246,7 @@ impl<'a> Streams<'a> {
     pub fn clear(&mut self) -> Result<(), Error> {
         self.run()?;
         self.answered.clear();
+        self.placings.clear();
         self.forecasts.clear();
         Ok(())
     }

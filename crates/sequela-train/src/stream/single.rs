@@ -1,5 +1,7 @@
 //! One subject without a name.
 
+use sequela_data::envelope::Placing;
+
 use crate::Error;
 use crate::model::Model;
 
@@ -35,6 +37,11 @@ impl<'a> Stream<'a> {
         let at = self.streams.push(NAME, None, values)?;
         self.streams.run()?;
         Ok(self.streams.forecasts(at))
+    }
+
+    /// Where the window that ends with the last step lies; see [`Streams::placing`].
+    pub fn placing(&self) -> Option<&Placing> {
+        self.streams.placing(0)
     }
 
     /// Begins anew: another subject, or a gap in the record.

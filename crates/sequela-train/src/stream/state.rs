@@ -24,7 +24,7 @@ impl Streams<'_> {
     pub fn save(&mut self, path: &Path, lines: u64) -> Result<(), Error> {
         self.run()?;
         let content = self.subjects.content();
-        let Widths { floats, counts } = self.subjects.widths();
+        let Widths { floats, counts, past, .. } = self.subjects.widths();
         let subjects = content.names.len();
         let mut file = TensorFile::default();
         for (key, text) in [("kind", KIND), ("version", VERSION), ("model", self.model.digest())] {
@@ -41,6 +41,7 @@ impl Streams<'_> {
             ("steps", 1, signed(content.steps)),
             ("states", floats, Numbers::F32(content.floats.to_vec())),
             ("counts", counts, signed(content.counts)),
+            ("past", past, Numbers::F64(content.past.to_vec())),
         ] {
             file.arrays.insert(name.into(), Array { shape: vec![subjects, width], numbers });
         }
@@ -65,7 +66,7 @@ impl Streams<'_> {
             Err(Error::Integrity { location, what, hint })
         };
         if file.text("version", path)? != VERSION {
-            let hint = "use the version of sequela that wrote it";
+            let hint = "use the version of sequela that wrote it, or begin with a new state file";
             return other("version", "the state is of another format", hint);
         }
         if file.text("model", path)? != self.model.digest() {
@@ -102,6 +103,10 @@ impl Streams<'_> {
             for (to, from) in memory.counts.iter_mut().zip(&arrays.counts[of(widths.counts)]) {
                 *to = unsigned(from);
             }
+            memory.past.copy_from_slice(&arrays.past[of(widths.past)]);
+            if let Some(watch) = &self.watch {
+                watch.recount(memory);
+            }
         }
         self.clear()?;
         self.subjects = subjects;
@@ -115,6 +120,7 @@ struct Arrays<'a> {
     steps: &'a [i64],
     states: &'a [f32],
     counts: &'a [i64],
+    past: &'a [f64],
 }
 
 impl<'a> Arrays<'a> {
@@ -137,6 +143,7 @@ impl<'a> Arrays<'a> {
             steps: integers("steps", 1)?,
             states,
             counts: integers("counts", widths.counts)?,
+            past: doubles("past", widths.past)?,
         };
         // A count is of steps that were: nothing was seen after the last one.
         let sound = (0..subjects).all(|slot| {
@@ -150,4 +157,5 @@ impl<'a> Arrays<'a> {
 }
 
 const KIND: &str = "sequela stream state";
-const VERSION: &str = "1";
+/// 2: the last window of each subject and its times, for the envelope.
+const VERSION: &str = "2";

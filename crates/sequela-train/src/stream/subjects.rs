@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use sequela_formats::csv::{Fault, LineFault};
 
-/// How many numbers an engine keeps for one subject.
+/// How many numbers are kept for one subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Widths {
     pub(super) floats: usize,
     pub(super) counts: usize,
+    /// Times of the last window.
+    pub(super) past: usize,
+    /// What was counted in the last window.
+    pub(super) tallies: usize,
 }
 
 /// The subjects, numbered in the order in which they came.
@@ -26,6 +30,8 @@ pub(super) struct Subjects {
     steps: Vec<u64>,
     floats: Vec<f32>,
     counts: Vec<u64>,
+    past: Vec<f64>,
+    tallies: Vec<u32>,
     /// Steps of each subject that are queued.
     queued: Vec<u32>,
 }
@@ -36,6 +42,8 @@ pub(super) struct Memory<'a> {
     pub(super) steps: &'a mut u64,
     pub(super) floats: &'a mut [f32],
     pub(super) counts: &'a mut [u64],
+    pub(super) past: &'a mut [f64],
+    pub(super) tallies: &'a mut [u32],
     pub(super) queued: &'a mut u32,
 }
 
@@ -46,6 +54,7 @@ pub(super) struct Content<'a> {
     pub(super) steps: &'a [u64],
     pub(super) floats: &'a [f32],
     pub(super) counts: &'a [u64],
+    pub(super) past: &'a [f64],
 }
 
 impl Subjects {
@@ -59,6 +68,8 @@ impl Subjects {
             steps: Vec::new(),
             floats: Vec::new(),
             counts: Vec::new(),
+            past: Vec::new(),
+            tallies: Vec::new(),
             queued: Vec::new(),
         }
     }
@@ -77,8 +88,8 @@ impl Subjects {
 
     /// Bytes of one subject, beside its name: its numbers and its places in the two lists.
     pub(super) fn bytes_per_subject(&self) -> usize {
-        let Widths { floats, counts } = self.widths;
-        4 * floats + 8 * counts + 8 + 8 + 4 + 16 + ENTRY
+        let Widths { floats, counts, past, tallies } = self.widths;
+        4 * (floats + tallies) + 8 * (counts + past) + 8 + 8 + 4 + 16 + ENTRY
     }
 
     /// The number of a subject that is there.
@@ -139,9 +150,11 @@ impl Subjects {
         self.times.push(time.unwrap_or(f64::NAN));
         self.steps.push(0);
         self.queued.push(0);
-        let Widths { floats, counts } = self.widths;
+        let Widths { floats, counts, past, tallies } = self.widths;
         self.floats.resize(self.floats.len() + floats, 0.0);
         self.counts.resize(self.counts.len() + counts, 0);
+        self.past.resize(self.past.len() + past, 0.0);
+        self.tallies.resize(self.tallies.len() + tallies, 0);
         Ok(slot)
     }
 
@@ -152,14 +165,16 @@ impl Subjects {
             return Some(());
         }
         let more = more.max(self.len() / 8).max(64);
-        let Widths { floats, counts } = self.widths;
+        let Widths { floats, counts, past, tallies } = self.widths;
         self.by_name.try_reserve(more).ok()?;
         self.names.try_reserve_exact(more).ok()?;
         self.times.try_reserve_exact(more).ok()?;
         self.steps.try_reserve_exact(more).ok()?;
         self.queued.try_reserve_exact(more).ok()?;
         self.floats.try_reserve_exact(more * floats).ok()?;
-        self.counts.try_reserve_exact(more * counts).ok()
+        self.counts.try_reserve_exact(more * counts).ok()?;
+        self.past.try_reserve_exact(more * past).ok()?;
+        self.tallies.try_reserve_exact(more * tallies).ok()
     }
 
     /// Puts a subject back to its beginning.
@@ -169,6 +184,7 @@ impl Subjects {
         *memory.steps = 0;
         memory.floats.fill(0.0);
         memory.counts.fill(0);
+        memory.past.fill(0.0);
     }
 
     /// What is remembered of a subject.
@@ -180,13 +196,15 @@ impl Subjects {
             steps: &mut self.steps[slot],
             floats: of(&mut self.floats, slot, self.widths.floats),
             counts: of(&mut self.counts, slot, self.widths.counts),
+            past: of(&mut self.past, slot, self.widths.past),
+            tallies: of(&mut self.tallies, slot, self.widths.tallies),
             queued: &mut self.queued[slot],
         }
     }
 
     pub(super) fn content(&self) -> Content<'_> {
-        let Self { names, times, steps, floats, counts, .. } = self;
-        Content { names, times, steps, floats, counts }
+        let Self { names, times, steps, floats, counts, past, .. } = self;
+        Content { names, times, steps, floats, counts, past }
     }
 
     /// Adds a subject with what is remembered of it; `None` where the name is there already or

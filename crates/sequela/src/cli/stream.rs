@@ -116,6 +116,9 @@ impl Streaming {
             session.save()?;
         }
         let outcome = heard?;
+        if let Some((all, outside)) = session.dialogue.outside().filter(|(all, _)| *all > 0) {
+            console.say(&format!("{outside} of {all} lie outside of what was seen in training"));
+        }
         let faults = session.dialogue.faults();
         if faults == 0 || outcome == Outcome::Stopped {
             return Ok(outcome);
