@@ -33,6 +33,15 @@ impl Judged {
         }
     }
 
+    /// Adds a note to those that have to be known to read the figures.
+    pub fn note(&mut self, note: impl Into<String>) {
+        match self {
+            Self::Forecasts(evaluation) => evaluation.notes.push(note.into()),
+            Self::Classes(evaluation) => evaluation.notes.push(note.into()),
+            Self::Folds(evaluation) => evaluation.pooled.notes.push(note.into()),
+        }
+    }
+
     /// Tables and notes for a terminal.
     pub fn text(&self) -> String {
         match self {

@@ -36,6 +36,7 @@ mod judge;
 mod judged;
 mod model;
 mod network;
+mod overlap;
 mod predict;
 mod prepare;
 mod report;
@@ -69,6 +70,7 @@ pub use init::{FirstLabels, init_study};
 pub use judged::Judged;
 pub use model::{ChannelSpec, Imported, Manifest, Metric, Model, PartSizes, Provenance};
 pub use network::outline;
+pub use overlap::{Met, Overlap};
 pub use predict::{ForecastRow, Forecasts, Options, PredictRows, predict, read_input};
 pub use run::{Outcome, Report, Stopped, resume, train};
 pub use search::{

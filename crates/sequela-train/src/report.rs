@@ -13,6 +13,7 @@ use sequela_nn::Loss;
 use crate::evaluation::Evaluation;
 use crate::fit::EpochMetrics;
 use crate::model::Model;
+use crate::overlap::PARTS;
 use crate::run::{CHECKPOINT, METRICS, MODEL, STUDY, TIMING};
 use crate::stretch::Stretch;
 use crate::study::Study;
@@ -185,6 +186,7 @@ impl Page<'_> {
             "# {}\n\nA run of sequela {}: {}\n\n| file | what |\n|---|---|\n\
              | `{STUDY}` | the study as it was run, every field |\n\
              | `{MODEL}` | the model: weights, scales, schema, figures; `sequela inspect model {MODEL}` shows them |\n\
+             | `{PARTS}` | who was trained, tuned and tested on, as digests of names, for `sequela evaluate` to know them again |\n\
              | `evaluation.md`, `evaluation.json` | {figures} |\n\
              {pictures}\
              | `loss.svg` | the losses of the training |\n\

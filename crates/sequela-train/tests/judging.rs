@@ -7,9 +7,10 @@ use std::path::Path;
 
 use common::finish;
 use common::ward::{text, ward_study, write_ward};
-use sequela_core::{Limits, Sequence, Steps};
+use sequela_core::{Limits, Sequence, Steps, SubjectId};
 use sequela_train::{
-    Model, Options, Predictions, Report, classify, read_input, read_labelled, report_classes,
+    Error, Met, Model, Options, Overlap, Predictions, Report, classify, read_input, read_labelled,
+    report_classes,
 };
 
 fn run(folder: &Path, name: &str, changes: &[&str]) -> (Report, Model) {
@@ -133,11 +134,76 @@ fn the_report_holds_everything_and_nothing_from_outside() {
 
     let by = ["heart_rat".to_owned()];
     let people = people(folder.path(), &model);
-    let error = report_classes(&model, &people, &by, &Options::default()).unwrap_err();
+    let overlap = Overlap::find(&report.model, &model, &people, &Limits::default()).unwrap();
+    let error = report_classes(&model, &people, &by, &overlap, &Options::default()).unwrap_err();
     assert!(error.to_string().contains("did you mean \"heart_rate\"?"), "{error}");
     let by = ["heart_rate:80".to_owned()];
-    let again = report_classes(&model, &people, &by, &Options::default()).unwrap();
+    let again = report_classes(&model, &people, &by, &overlap, &Options::default()).unwrap();
     assert!(again.html.contains("80 and above") && again.evaluation.subjects == 120);
+    let warning = "of 120 subjects the model was trained on 60, tuned on 24, tested on 36: figures of \
+                   people that a model was made with are not figures of new people";
+    assert_eq!(overlap.warning().as_deref(), Some(warning));
+    assert!(again.html.contains("Warning: not all of these people are new to the model"));
+    let numbers: serde_json::Value = serde_json::from_str(&again.json).unwrap();
+    assert_eq!(
+        (&numbers["people"]["met"]["trained_on"], &numbers["people"]["warning"]),
+        (&60.into(), &warning.into())
+    );
+}
+
+#[test]
+fn people_that_a_model_was_made_with_are_known_again_by_its_run_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    write_ward(folder.path(), 120, 2);
+    let (report, model) = run(folder.path(), "run", &[]);
+    let (other, _) = run(folder.path(), "other", &["study.seed=9"]);
+    let everyone = people(folder.path(), &model);
+    let limits = Limits::default();
+    let find = |path: &Path, people: &[Sequence]| Overlap::find(path, &model, people, &limits);
+    // Nobody is named beside the model, and nobody is known in it.
+    let parts = report.folder.join("parts.json");
+    assert!(!text(&parts).contains("p000"));
+    let bytes = common::files(&report.folder).remove("model.safetensors").unwrap();
+    assert!(!String::from_utf8_lossy(&bytes).contains("p000"));
+
+    // The people of the test part are those whose answers the run keeps.
+    let kept = text(&report.folder.join("predictions.csv"));
+    let is_tested = |s: &&Sequence| kept.contains(&format!("{},", s.subject.as_str()));
+    let tested: Vec<Sequence> = everyone.iter().filter(is_tested).cloned().collect();
+    let met = find(&report.model, &tested).unwrap();
+    assert_eq!(met.met, Ok(Met { trained_on: 0, tuned_on: 0, tested_on: 36 }));
+    let note = "of 36 subjects the model was trained on 0, tuned on 0, tested on 36; people are told \
+                apart by name";
+    assert_eq!((met.warning(), met.note().as_deref()), (None, Some(note)));
+    // Others are new, whatever they measure.
+    let mut strangers = everyone.clone();
+    for (at, stranger) in strangers.iter_mut().enumerate() {
+        stranger.subject = SubjectId::new(format!("x{at}"));
+    }
+    strangers.push(everyone[0].clone());
+    let one = find(&report.model, &strangers[..120]).unwrap();
+    assert_eq!(
+        (one.subjects, one.met),
+        (120, Ok(Met { trained_on: 0, tuned_on: 0, tested_on: 0 }))
+    );
+    assert_eq!(find(&report.model, &strangers).unwrap().subjects, 121);
+
+    // Away from its run, or beside the parts of another split, it is not known.
+    let away = folder.path().join("model.safetensors");
+    let unknown = find(&away, &tested).unwrap();
+    let note = "it is not known whether the model was trained on any of the 36 subjects: there is no \
+                parts.json beside the model file";
+    assert_eq!((unknown.warning(), unknown.note().as_deref()), (None, Some(note)));
+    let unknown = find(&other.model, &tested).unwrap();
+    assert!(unknown.note().unwrap().ends_with("is that of another model"));
+    for (bad, place) in [("{\"train\":", "parts.json"), ("{\"people\":[]}", "unknown field")] {
+        sequela_formats::durable::write_atomic(&parts, bad.as_bytes()).unwrap();
+        let error = find(&report.model, &tested).unwrap_err();
+        assert!(
+            matches!(error, Error::Integrity { .. }) && error.to_string().contains(place),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -12,8 +12,8 @@ use common::{assert_same_files, finish, finish_with};
 use sequela_core::{Class, Limits, Random, Sequence, Steps, Target};
 use sequela_eval::classify::{Figure, ThresholdRule};
 use sequela_train::{
-    ClassEvaluation, Error, Event, Judged, Model, Options, Outcome, Override, Predictions, Report,
-    Study, classify, evaluate, read_input, read_labelled, report_classes, resume, train,
+    ClassEvaluation, Error, Event, Judged, Model, Options, Outcome, Overlap, Override, Predictions,
+    Report, Study, classify, evaluate, read_input, read_labelled, report_classes, resume, train,
 };
 
 const WATCH: &str = r#"
@@ -100,6 +100,11 @@ fn load(report: &Report) -> Model {
     Model::load(&report.model, &Limits::default()).unwrap()
 }
 
+/// Whom of some people the model was made with.
+fn met(report: &Report, model: &Model, people: &[Sequence]) -> Overlap {
+    Overlap::find(&report.model, model, people, &Limits::default()).unwrap()
+}
+
 fn value(evaluation: &ClassEvaluation, classifier: usize, figure: Figure) -> (f64, f64, f64) {
     let scores = &evaluation.classifiers[classifier].scores;
     let estimate = scores.iter().find(|score| score.figure == figure).unwrap().estimate.unwrap();
@@ -159,7 +164,9 @@ fn hours_are_told_and_judged_as_they_are_told_from_the_file() {
     }
     let (by_table, by_run) = of(Figure::Utility);
     assert!((by_table - by_run).abs() < 0.1, "{by_table} {by_run}");
-    let page = report_classes(&model, &test, &[], &Options::default()).unwrap();
+    let page =
+        report_classes(&model, &test, &[], &met(&report, &model, &test), &Options::default())
+            .unwrap();
     assert_eq!(page.evaluation.classifiers, judged.classifiers);
 
     // New patients get an answer for every hour, those without a label too.

@@ -274,12 +274,12 @@ mod tests {
             let times = person.times.as_ref().unwrap();
             let (mut ring, mut past) = (vec![0.0; LENGTH * 3], vec![0.0; rolling.times()]);
             let (mut counts, mut again) = (vec![7; rolling.counts()], vec![9; rolling.counts()]);
-            for step in 0..50 {
+            for (step, time) in times.iter().enumerate() {
                 let cell = |cell: usize| if observed[cell] { rows[cell] } else { f32::NAN };
                 let row: Vec<f32> = (3 * step..3 * step + 3).map(cell).collect();
                 let memory =
                     RollingMemory { values: &mut ring, times: &mut past, counts: &mut counts };
-                let found = rolling.push(memory, step as u64, Some(times[step]), &row);
+                let found = rolling.push(memory, step as u64, Some(*time), &row);
                 let from = (step + 1).checked_sub(LENGTH);
                 let wanted = from.map(|from| envelope.place_window(&person, from..step + 1));
                 assert_eq!(found, wanted, "{n} {step}");

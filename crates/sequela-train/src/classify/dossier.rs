@@ -17,6 +17,7 @@ use super::predictions::{Predictions, time_of};
 use super::{Classes, dossier_page};
 use crate::Error;
 use crate::model::Model;
+use crate::overlap::Overlap;
 use crate::predict::Options;
 use crate::report::RunFile;
 
@@ -49,6 +50,8 @@ pub(super) struct Dossier<'a> {
     pub(super) candidates: &'a [Candidate],
     pub(super) evaluation: &'a ClassEvaluation,
     pub(super) flow: Flow,
+    /// Whom of the people the model was made with; none for the parts of its own study.
+    pub(super) overlap: Option<&'a Overlap>,
 }
 
 /// What is worked out for a report.
@@ -62,7 +65,8 @@ pub(super) struct Findings {
 
 /// Judges a classifier on series with their classes, with a report.
 ///
-/// `by` names channels that part people (`male`, `age:45,65`), beside those of the study.
+/// `by` names channels that part people (`male`, `age:45,65`), beside those of the study; `overlap`
+/// says whom of them the model was made with, which stands before all figures.
 ///
 /// # Errors
 /// As [`evaluate`](crate::evaluate); [`Error::Study`] for a part that cannot be made.
@@ -70,6 +74,7 @@ pub fn report_classes(
     model: &Model,
     sequences: &[Sequence],
     by: &[String],
+    overlap: &Overlap,
     options: &Options<'_>,
 ) -> Result<ClassReport, Error> {
     let classes = model.classes()?;
@@ -78,7 +83,8 @@ pub fn report_classes(
     let cases = Cases::of(&people, &manifest.encoder, Asked::known(&manifest.study))?;
     let mut context = Context::new(options.threads.max(1))?;
     let candidates = candidates(model, classes, &cases, &mut context)?;
-    let evaluation = ClassEvaluation::judge(classes, &cases, &candidates, &manifest.study)?;
+    let mut evaluation = ClassEvaluation::judge(classes, &cases, &candidates, &manifest.study)?;
+    evaluation.notes.extend(overlap.note());
     let dossier = Dossier {
         model,
         classes,
@@ -92,6 +98,7 @@ pub fn report_classes(
                 (format!("judged: {}", evaluation.judged()), None),
             ],
         },
+        overlap: Some(overlap),
     };
     let [html, json, predictions] = dossier.make(by)?;
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_default();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::dossier::{Dossier, Findings};
 use crate::evaluation::estimate;
+use crate::overlap::Overlap;
 use crate::study::{Missing as Fill, Task};
 
 /// The page.
@@ -17,11 +18,22 @@ pub(super) fn html(dossier: &Dossier<'_>, findings: &Findings) -> String {
     let study = &dossier.model.manifest().study;
     let mut page = Page::new(&format!("{}: {}", study.study.name, evaluation.case()));
     page.paragraph(&summary(dossier));
-    page.paragraph(
-        "Figures are of people that the model was not trained on, unless a note says otherwise. \
-         Intervals are 95 % by drawing people, with all rows of each. The model has not been shown \
+    let warning = dossier.overlap.and_then(Overlap::warning);
+    if let Some(warning) = &warning {
+        page.heading("Warning: not all of these people are new to the model");
+        page.paragraph(&format!("{}.", capital(warning)));
+    }
+    page.paragraph(&format!(
+        "{}Intervals are 95 % by drawing people, with all rows of each. The model has not been shown \
          to be safe or useful in care: that takes a study of its own.",
-    );
+        match (dossier.overlap.map(|overlap| &overlap.met), warning) {
+            (_, Some(_)) => "",
+            (Some(Err(_)), None) => "It is not known whether the model was trained on any of these people. ",
+            (Some(Ok(_)), None) => "Figures are of people that the model was not trained on. ",
+            (None, None) =>
+                "Figures are of people that the model was not trained on, unless a note says otherwise. ",
+        }
+    ));
     page.heading("Participants");
     page.flow(&dossier.flow.boxes);
     page.heading("Performance");
@@ -120,12 +132,18 @@ pub(super) fn json(dossier: &Dossier<'_>, findings: &Findings) -> String {
         .map(|item| json!({ "item": item.number, "asks": item.asks, "answer": item.answer }))
         .collect();
     let card: BTreeMap<&str, String> = card(dossier).into_iter().collect();
-    let value = json!({ "evaluation": evaluation, "participants": flow, "subgroups": groups,
+    let value = json!({ "evaluation": evaluation, "participants": flow, "people": dossier.overlap.map(Overlap::to_value), "subgroups": groups,
                         "missing": missing, "envelope": outside, "model_card": card,
                         "tripod_ai": tripod });
     let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// A sentence with a large first letter.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn summary(dossier: &Dossier<'_>) -> String {

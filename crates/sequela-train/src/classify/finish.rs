@@ -16,6 +16,7 @@ use super::{BoostedTrees, Classes, LogisticRegression};
 use crate::fit::Fit;
 use crate::judged::Judged;
 use crate::model::{Manifest, Model, channels, provenance, without_folders};
+use crate::overlap::Overlap;
 use crate::report::{self, Page, README, RunFile};
 use crate::run::MODEL;
 use crate::task::Trained;
@@ -78,6 +79,7 @@ pub(super) fn finish(
     let picture = picture(&study.study.name, &classes, &data.test, &candidates)?;
     let model = model.with_classes(classes.clone());
     let mut all = files(&model, &evaluation, trained, picture);
+    all.insert(1, Overlap::file(&model.manifest().provenance, &data.parts));
     let dossier = Dossier {
         model: &model,
         classes: &classes,
@@ -86,6 +88,7 @@ pub(super) fn finish(
         candidates: &candidates,
         evaluation: &evaluation,
         flow: flow(data),
+        overlap: None,
     };
     // The page that names the others comes last.
     let last = all.len().saturating_sub(1);

@@ -51,10 +51,7 @@ impl Watch {
 
     fn of<'a>(&self, memory: Memory<'a>) -> RollingMemory<'a> {
         let (first, last) = self.ring;
-        RollingMemory {
-            values: &mut memory.floats[first..last],
-            times: memory.past,
-            counts: memory.tallies,
-        }
+        let Memory { floats, past, tallies, .. } = memory;
+        RollingMemory { values: &mut floats[first..last], times: past, counts: tallies }
     }
 }

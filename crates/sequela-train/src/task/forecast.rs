@@ -10,6 +10,7 @@ use crate::fit::{End, Fit};
 use crate::judge::{BATCH, Judge, Net};
 use crate::judged::Judged;
 use crate::model::{Manifest, Model, channels, provenance, without_folders};
+use crate::overlap::Overlap;
 use crate::predict::forecasts;
 use crate::prepare::Prepared;
 use crate::report;
@@ -72,7 +73,8 @@ pub(crate) fn finish(
     let model = model.with_metrics(evaluation.metrics());
     let (name, judged) = &named[0];
     let stretch = Stretch::typical(&model, name, prepared, judged, &mut fit.context)?;
-    let files = report::forecast_files(&model, &evaluation, trained, &stretch)?;
+    let mut files = report::forecast_files(&model, &evaluation, trained, &stretch)?;
+    files.insert(1, Overlap::file(&model.manifest().provenance, &prepared.parts));
     let files = report::write(trained.folder, files, observer)?;
     Ok(Some((Judged::Forecasts(evaluation), files)))
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use sequela_core::{Class, Limits, Sequence};
 use sequela_formats::durable::{create_dir, sweep, write_atomic};
-use sequela_train::{Judged, Model, Options, evaluate, read_input, read_labelled, report_classes};
+use sequela_train::{
+    Judged, Model, Options, Overlap, evaluate, read_input, read_labelled, report_classes,
+};
 use serde_json::json;
 
 use super::console::Console;
@@ -18,8 +20,9 @@ use super::run::parsed;
 #[command(after_long_help = "\
 Without FILE it shows the errors that the model file keeps: those on the test part of its study, from
 the end of training. With FILE it judges the model anew, with intervals over the subjects of FILE, and
-exit code 1 says that at no horizon the model is better than the best baseline, or that a baseline's
-AUROC is not lower than that of a classifier.
+exit code 1 says that at no horizon the model is better than the best baseline, that a baseline's
+AUROC is not lower than that of a classifier, or that the model was trained or tuned on people of
+FILE (by parts.json, which its run leaves beside it; without that file it is said not to be known).
 
 With --out it also writes, for a classifier, report.html (one page with figures, pictures, subgroups,
 missing data, a model card and the items of TRIPOD+AI; open it in a browser), report.json and
@@ -54,7 +57,8 @@ impl Evaluate {
     /// Judges and tells.
     pub(crate) fn run(&self, threads: usize, console: Console) -> Result<Outcome, Failure> {
         let limits = Limits::default();
-        let model = Model::load(&model_file(&self.model), &limits)?;
+        let path = model_file(&self.model);
+        let model = Model::load(&path, &limits)?;
         let Some(file) = &self.file else { return show(&model, console) };
         let sequences = match (&model.manifest().classes, &self.labels) {
             (Some(_), labels) => read_labelled(file, labels.as_deref(), &model, &limits)?,
@@ -67,21 +71,41 @@ impl Evaluate {
                 ));
             }
         };
+        let overlap = Overlap::find(&path, &model, &sequences, &limits)?;
         let options = Options { threads, ..Options::default() };
         if let Some(folder) = &self.out {
-            return self.report(&model, &sequences, (folder, file), &options, console);
+            return self.report(&model, &sequences, (folder, file), (&overlap, &options), console);
         }
-        let evaluation = evaluate(&model, &sequences, &options)
+        let mut evaluation = evaluate(&model, &sequences, &options)
             .map_err(|error| Failure::from(error).in_file(file))?;
-        if console.is_json() {
-            Console::print_json(&parsed(&evaluation.to_json()))?;
-        } else {
-            Console::print(errors::judged(&evaluation))?;
+        if let Some(note) = overlap.note() {
+            evaluation.note(note);
         }
-        let Some(finding) = errors::finding(&evaluation) else { return Ok(Outcome::Done) };
-        console.say(&format!("finding: {finding} on these data"));
-        Ok(Outcome::Findings)
+        tell(&evaluation, &overlap, console)
     }
+}
+
+/// Prints figures, before them whom of the people the model was made with, after them what was found.
+fn tell(judged: &Judged, overlap: &Overlap, console: Console) -> Result<Outcome, Failure> {
+    let warning = overlap.warning();
+    if console.is_json() {
+        let mut value = parsed(&judged.to_json());
+        value["people"] = overlap.to_value();
+        Console::print_json(&value)?;
+    } else {
+        let first =
+            warning.as_ref().map_or_else(String::new, |warning| format!("WARNING: {warning}\n\n"));
+        Console::print(first + &errors::judged(judged))?;
+    }
+    let finding = errors::finding(judged);
+    if let Some(finding) = finding {
+        console.say(&format!("finding: {finding} on these data"));
+    }
+    if let Some(warning) = &warning {
+        console.say(&format!("finding: {warning}"));
+    }
+    let any = finding.is_some() || warning.is_some();
+    Ok(if any { Outcome::Findings } else { Outcome::Done })
 }
 
 impl Evaluate {
@@ -91,7 +115,7 @@ impl Evaluate {
         model: &Model,
         sequences: &[Sequence],
         (folder, file): (&Path, &Path),
-        options: &Options<'_>,
+        (overlap, options): (&Overlap, &Options<'_>),
         console: Console,
     ) -> Result<Outcome, Failure> {
         if model.manifest().classes.is_none() {
@@ -101,7 +125,7 @@ impl Evaluate {
                 "leave it out",
             ));
         }
-        let report = report_classes(model, sequences, &self.by, options)
+        let report = report_classes(model, sequences, &self.by, overlap, options)
             .map_err(|error| Failure::from(error).in_file(file))?;
         create_dir(folder)?;
         sweep(folder)?;
@@ -109,16 +133,8 @@ impl Evaluate {
         write_atomic(&folder.join("predictions.csv"), &report.predictions)?;
         write_atomic(&folder.join("report.json"), report.json.as_bytes())?;
         write_atomic(&folder.join("report.html"), report.html.as_bytes())?;
-        let judged = Judged::Classes(report.evaluation);
-        if console.is_json() {
-            Console::print_json(&parsed(&judged.to_json()))?;
-        } else {
-            Console::print(errors::judged(&judged))?;
-        }
         console.say(&format!("report: {}", folder.join("report.html").display()));
-        let Some(finding) = errors::finding(&judged) else { return Ok(Outcome::Done) };
-        console.say(&format!("finding: {finding} on these data"));
-        Ok(Outcome::Findings)
+        tell(&Judged::Classes(report.evaluation), overlap, console)
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use sequela_core::{Class, Limits};
 use sequela_formats::durable::{sweep_beside, write_atomic};
 use sequela_nn::Precision;
-use sequela_train::{Model, Options, PredictRows, Task, classify, predict, read_input};
+use sequela_train::{Model, Options, Overlap, PredictRows, Task, classify, predict, read_input};
 
 use super::console::Console;
 use super::failure::{Failure, Outcome};
@@ -18,7 +18,8 @@ use super::stream::Streaming;
 The file needs the columns that the model was trained on, by name; the order does not matter.
 A forecast needs a whole window of steps before it; shorter series are refused. A classifier answers
 for each subject of the file: the probability of each class, and the class chosen; a model of steps
-answers for each step, from it and those before it alone.
+answers for each step, from it and those before it alone. Each answer says how much is missing of what
+it is from, and whether that lies inside what the model has seen in training; if not, what is outside.
 
 With --stream, each line of FILE (or - for standard input) holds one step of one subject, and is
 answered by one line: the forecasts at the model's horizons, empty until there is a whole window. The
@@ -109,6 +110,10 @@ impl Predict {
             return self.streaming.run(&model, &self.file, (threads, precision), console);
         }
         let sequences = read_input(&self.file, &model, &limits)?;
+        let overlap = Overlap::find(&self.model, &model, &sequences, &limits)?;
+        if let Some(warning) = overlap.warning() {
+            console.say(&format!("warning: {warning}"));
+        }
         let options = Options { threads, precision, ..Options::default() };
         let (count, outside, text, table) = if classifies {
             let classified = classify(&model, &sequences, &options);
