@@ -1,6 +1,10 @@
 //! What sequences looked like so far, and where each step of others lies, against `NumPy`.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod common;
+
+use std::path::Path;
+
 use sequela_core::{Channel, Schema, Sequence, SubjectId};
 use sequela_data::Cohort;
 use sequela_data::envelope::Envelope;
@@ -26,10 +30,10 @@ fn close(found: [f64; 2], wanted: &Value) {
 
 /// The oracle, and the envelope of its training part.
 fn oracle() -> (Value, Envelope) {
-    let path = "../../testdata/train/steps.json";
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = common::ward::text(Path::new("../../testdata/train/steps.json"));
     let oracle: Value = serde_json::from_str(&text).unwrap();
-    let channel = |name: &Value| Channel { name: name.as_str().unwrap().into(), unit: "".into() };
+    let channel =
+        |name: &Value| Channel { name: name.as_str().unwrap().into(), unit: String::new() };
     let schema = Schema::new(oracle["names"].as_array().unwrap().iter().map(channel).collect());
     let train = oracle["train"].as_array().unwrap().iter().enumerate();
     let train = train.map(|(at, value)| sequence(at, value)).collect();
