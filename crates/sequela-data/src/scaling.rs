@@ -18,6 +18,9 @@ pub enum ScalingMethod {
     /// Median and interquartile range / 1.349 (which is the standard deviation of a normal
     /// distribution): far values hardly matter.
     Robust,
+    /// Mean and standard deviation, of the logarithms of channels that are never negative and
+    /// whose logarithms are less skewed than their values: laboratory values, which reach far up.
+    StandardLog,
     /// Centre 0 and spread 1: values stay as they are.
     Identity,
 }
@@ -28,12 +31,64 @@ pub enum ScalingMethod {
 pub struct ChannelScale {
     /// Name of the channel.
     pub name: String,
-    /// What is subtracted, in the channel's unit.
+    /// What is subtracted, in the channel's unit; of logarithms where there is `log`.
     pub centre: f64,
     /// What is divided by, in the channel's unit; 1 for a constant or unobserved channel.
     pub spread: f64,
+    /// Where the logarithm is scaled, and not the value itself: how it is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogScale>,
     /// Observed values that these were measured on.
     pub observed: u64,
+}
+
+/// `ln(max(x, least) + shift)`: a value below all of training is taken for the least of them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogScale {
+    /// The lowest value of training, not negative, in the channel's unit.
+    pub least: f64,
+    /// 0 where that is positive, else the median of the positive values.
+    pub shift: f64,
+}
+
+impl LogScale {
+    /// How the logarithm of these values is taken; none where it is not to be: a value is negative,
+    /// all are equal, or logarithms are no less skewed.
+    fn of(values: &[f64]) -> Option<Self> {
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if !(0.0..f64::INFINITY).contains(&least) || !most.is_finite() || most <= least {
+            return None;
+        }
+        let shift = if least > 0.0 {
+            0.0
+        } else {
+            let mut positive: Vec<f64> = values.iter().copied().filter(|&x| x > 0.0).collect();
+            positive.sort_unstable_by(f64::total_cmp);
+            sequela_core::quantile(&positive, 0.5)?
+        };
+        let log = Self { least, shift };
+        let logarithms: Vec<f64> = values.iter().map(|&x| log.apply(x)).collect();
+        (skewness(&logarithms).abs() < skewness(values).abs()).then_some(log)
+    }
+
+    fn apply(self, value: f64) -> f64 {
+        libm::log(libm::fmax(value, self.least) + self.shift)
+    }
+
+    /// Whether the numbers of a file can be used.
+    pub fn is_sound(&self) -> bool {
+        let good = |number: f64| number.is_finite() && number >= 0.0;
+        good(self.least) && good(self.shift) && self.least + self.shift > 0.0
+    }
+}
+
+/// The third moment over the cube of the standard deviation.
+fn skewness(values: &[f64]) -> f64 {
+    let (mean, deviation) = moments(values.iter().copied());
+    let cubes: f64 = values.iter().map(|x| libm::pow((x - mean) / deviation, 3.0)).sum();
+    cubes / values.len() as f64
 }
 
 /// The scale of every channel of a schema.
@@ -49,7 +104,7 @@ impl Scaler {
     ///
     /// **Missing data** masked values are not looked at. **Determinism** sums in f64 in the order
     /// of the cohort. **Cost** linear for [`ScalingMethod::Standard`]; a sort of all values for
-    /// [`ScalingMethod::Robust`].
+    /// [`ScalingMethod::Robust`], and a copy of them for [`ScalingMethod::StandardLog`].
     ///
     /// # Errors
     /// [`Error::Unfit`] where a sequence is not numeric.
@@ -81,15 +136,22 @@ impl Scaler {
             .map(|(index, channel)| {
                 let values = || observed_values(cohort, index);
                 let observed = values().count() as u64;
+                let log = match method {
+                    ScalingMethod::StandardLog => LogScale::of(&values().collect::<Vec<f64>>()),
+                    _ => None,
+                };
                 let (centre, spread) = match method {
-                    ScalingMethod::Standard => moments(values()),
+                    ScalingMethod::StandardLog if log.is_some() => {
+                        moments(values().map(|x| log.map_or(x, |log| log.apply(x))))
+                    }
+                    ScalingMethod::Standard | ScalingMethod::StandardLog => moments(values()),
                     ScalingMethod::Robust => quartiles(values().collect()),
                     ScalingMethod::Identity => (0.0, 1.0),
                 };
                 // Below the resolution of f32 around its centre a channel is constant.
                 let constant = spread <= centre.abs() * f64::from(f32::EPSILON);
                 let spread = if constant || !spread.is_finite() { 1.0 } else { spread };
-                ChannelScale { name: channel.name.clone(), centre, spread, observed }
+                ChannelScale { name: channel.name.clone(), centre, spread, log, observed }
             })
             .collect();
         Ok(Self { channels })
@@ -98,13 +160,16 @@ impl Scaler {
     /// The scaled form of a value of a channel; of a channel that is not there, the value.
     pub fn scale(&self, channel: usize, value: f32) -> f32 {
         let Some(scale) = self.channels.get(channel) else { return value };
-        narrow((f64::from(value) - scale.centre) / scale.spread)
+        let value = f64::from(value);
+        let value = scale.log.map_or(value, |log| log.apply(value));
+        narrow((value - scale.centre) / scale.spread)
     }
 
     /// The value, in the channel's unit, of a scaled value.
     pub fn unscale(&self, channel: usize, scaled: f32) -> f32 {
         let Some(scale) = self.channels.get(channel) else { return scaled };
-        narrow(f64::from(scaled) * scale.spread + scale.centre)
+        let value = f64::from(scaled) * scale.spread + scale.centre;
+        narrow(scale.log.map_or(value, |log| libm::exp(value) - log.shift))
     }
 }
 
@@ -199,6 +264,32 @@ mod tests {
         let (median, spread) = quartiles(vec![32.0, 1.0, 16.0, 2.0, 8.0, 4.0]);
         assert_eq!((median, spread), (6.0, 11.5 / 1.349));
         assert_eq!(quartiles(vec![]), (0.0, 1.0));
+    }
+
+    #[test]
+    fn logarithms_of_what_reaches_far_up_and_values_of_the_rest() {
+        // From NumPy: x = [0.5, 1, 2, 4, 40]; ln x has mean 1.01503..., deviation 1.50592...
+        let rows =
+            [0.5, 0.0, 36.5, 1.0, 1.0, 37.0, 2.0, 0.0, 36.9, 4.0, 3.0, 35.0, 40.0, 60.0, 36.8];
+        let data = cohort(3, &[&rows]);
+        let scaler = Scaler::fit(&data, ScalingMethod::StandardLog).unwrap();
+        let [lactate, urine, temperature] = scaler.channels.as_slice() else { unreachable!() };
+        assert_eq!(lactate.log, Some(LogScale { least: 0.5, shift: 0.0 }));
+        assert!((lactate.centre - 1.015_034_8).abs() < 1e-6, "{lactate:?}");
+        assert!((lactate.spread - 1.505_926_4).abs() < 1e-6, "{lactate:?}");
+        // The median of 1, 3 and 60.
+        assert_eq!(urine.log, Some(LogScale { least: 0.0, shift: 3.0 }));
+        // Its tail is a low one.
+        assert_eq!(temperature.log, None);
+        let standard = Scaler::fit(&data, ScalingMethod::Standard).unwrap();
+        assert_eq!(temperature, &standard.channels[2]);
+        for (channel, value) in [(0, 7.0), (1, 0.0), (1, 12.0), (2, 36.0)] {
+            let back = scaler.unscale(channel, scaler.scale(channel, value));
+            assert!((back - value).abs() < 1e-4, "{back} {value}");
+        }
+        // Below all that was seen: no logarithm of nothing.
+        assert_eq!(scaler.scale(0, -3.0), scaler.scale(0, 0.5));
+        assert!(scaler.scale(1, -1.0).is_finite());
     }
 
     #[test]

@@ -23,10 +23,16 @@ impl Model {
             None => self.say_forecasts(&mut text),
         }
         for (channel, scale) in manifest.schema.iter().zip(&encoder.scaler.channels) {
+            let name = &channel.name;
+            let scaled = match scale.log {
+                None => name.clone(),
+                Some(log) if log.shift > 0.0 => format!("ln({name} + {:.4})", log.shift),
+                Some(_) => format!("ln {name}"),
+            };
             let _ = writeln!(
                 text,
-                "input        {} ({}), scaled by ({} - {:.4}) / {:.4}",
-                channel.name, channel.unit, channel.name, scale.centre, scale.spread
+                "input        {name} ({}), scaled by ({scaled} - {:.4}) / {:.4}",
+                channel.unit, scale.centre, scale.spread
             );
         }
         let _ = writeln!(text, "weights      {} numbers", self.parameters().count());

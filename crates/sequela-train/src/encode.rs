@@ -108,7 +108,9 @@ impl Encoder {
         let changes = if self.output == TargetKind::Value { 0 } else { self.horizons.len() };
         if !same {
             Some("its encoder is not that of its study")
-        } else if !scales.clone().all(|scale| scale.centre.is_finite() && sound(scale.spread)) {
+        } else if !scales.clone().all(|scale| scale.centre.is_finite() && sound(scale.spread))
+            || !scales.clone().all(|scale| scale.log.is_none_or(|log| log.is_sound()))
+        {
             Some("a scale is not a positive number")
         } else if self.changes.len() != changes || !self.changes.iter().all(|&c| sound(c)) {
             Some("there is not one change for each horizon")
@@ -398,7 +400,8 @@ mod tests {
     use sequela_data::scaling::ChannelScale;
 
     fn encoder(missing: Missing, output: TargetKind) -> Encoder {
-        let scale = ChannelScale { name: "hr".into(), centre: 70.0, spread: 10.0, observed: 9 };
+        let scale =
+            ChannelScale { name: "hr".into(), centre: 70.0, spread: 10.0, log: None, observed: 9 };
         Encoder {
             scaler: Scaler { channels: vec![scale] },
             target: 0,

@@ -33,6 +33,22 @@ pub(crate) fn classifier(
     build(study, encoder.scaler.channels.len(), class_head(study, classes))
 }
 
+/// The program that a study's classifier is trained by: with the same weights, one that answers at
+/// every step where the class is told at every step.
+pub(crate) fn classifier_in_training(
+    study: &Study,
+    encoder: &Encoder,
+    classes: usize,
+) -> Result<Program, Error> {
+    let mut study = study.clone();
+    if study.train.replicate > 0.0
+        && let Architecture::Sequence(model) = &mut study.model
+    {
+        model.pooling = Pooling::None;
+    }
+    classifier(&study, encoder, classes)
+}
+
 /// The program of a study as far as it is known without its data: a study that does not name its
 /// classes has two.
 ///

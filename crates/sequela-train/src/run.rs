@@ -199,8 +199,7 @@ impl Run<'_> {
     ) -> Result<Outcome, Error> {
         let study = self.study;
         let threads = task::threads(prepared, study, self.options.threads);
-        let mut feed = prepared.feed(study)?;
-        let mut judge = prepared.judge(study)?;
+        let (mut feed, mut judge) = prepared.member(study, 1)?;
         let seed = study.study.seed;
         let mut fit = Fit::new(prepared.program(), &study.train, seed, feed.as_ref(), threads)?;
         let [train, tune, test] = prepared.sizes();
@@ -280,8 +279,7 @@ impl Run<'_> {
         study.study.seed = study.study.seed.wrapping_add(member as u64 * MEMBER_SEEDS);
         let folder = self.folder.join(format!("member-{member}"));
         durable::create_dir(&folder)?;
-        let mut feed = prepared.feed(&study)?;
-        let mut judge = prepared.judge(&study)?;
+        let (mut feed, mut judge) = prepared.member(&study, member)?;
         let seed = study.study.seed;
         let mut fit = Fit::new(prepared.program(), &study.train, seed, feed.as_ref(), threads)?;
         let belongs = Belongs { study: study.digest(), data: prepared.fingerprint() };

@@ -5,10 +5,11 @@
 //! figures, tables) goes row by row and knows no difference. A row sees no step after its own.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use sequela_core::{Random, Sequence, SubjectId, Target};
 use sequela_data::Cohort;
-use sequela_eval::classify::{SepsisUtility, StepTruth, ThresholdRule};
+use sequela_eval::classify::{SepsisUtility, StepTruth, ThresholdRule, log_loss_classes};
 
 use crate::Error;
 use crate::encode::Encoder;
@@ -56,7 +57,7 @@ impl Asked {
 /// The series of one part of the data.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cases {
-    pub(super) series: Vec<Series>,
+    pub(super) series: Vec<Arc<Series>>,
     /// The steps of each series that are looked at.
     pub(super) spans: Vec<Range<usize>>,
     /// Whose each series is.
@@ -80,7 +81,7 @@ impl Cases {
         for sequence in cohort.sequences() {
             let steps = sequence.len();
             let first = if encoder.length == 0 { 0 } else { steps.saturating_sub(encoder.length) };
-            cases.series.push(encoder.series(sequence)?);
+            cases.series.push(Arc::new(encoder.series(sequence)?));
             cases.spans.push(first..steps);
             cases.owner.push(sequence.subject.clone());
             cases.first.push(cases.ends.len());
@@ -144,6 +145,34 @@ impl Cases {
             own.gains.extend(&steps.gains);
             own.days = own.days.or(steps.days);
         }
+    }
+
+    /// Some of the series, with their rows.
+    pub(super) fn part(&self, series: &[u32]) -> Self {
+        let mut part = Self::default();
+        for &at in series {
+            let at = at as usize;
+            part.series.push(Arc::clone(&self.series[at]));
+            part.spans.push(self.spans[at].clone());
+            part.owner.push(self.owner[at].clone());
+            part.first.push(part.ends.len());
+            for row in self.rows_of(at) {
+                part.push(self.ends[row] as usize, self.class[row]);
+                if let Some(gain) = self.steps.as_ref().and_then(|steps| steps.gains.get(row)) {
+                    part.steps.get_or_insert_default().gains.push(*gain);
+                }
+            }
+        }
+        if let Some(steps) = &self.steps {
+            part.steps.get_or_insert_default().days = steps.days;
+        }
+        part
+    }
+
+    /// The log loss of probabilities `(N, K)`; none where a class is not known.
+    pub(super) fn log_loss(&self, said: &[f64], classes: usize) -> Option<f64> {
+        let truth: Vec<u32> = self.class.iter().copied().collect::<Option<_>>()?;
+        log_loss_classes(said, classes, &truth, None).ok()
     }
 
     /// Number of rows.
@@ -260,19 +289,54 @@ mod tests {
 
     fn rows(class: &[Option<u32>]) -> Cases {
         let mut cases = Cases { steps: Some(StepTruth::default()), ..Cases::default() };
-        cases.series.push(Series {
+        cases.series.push(Arc::new(Series {
             scaled: Vec::new(),
             seen: Vec::new(),
             raw: Vec::new(),
             features: 1,
             target: 0,
             whole: true,
-        });
+        }));
         cases.first.push(0);
         for (at, class) in class.iter().enumerate() {
             cases.push(at + 1, *class);
         }
         cases
+    }
+
+    #[test]
+    fn a_part_has_the_rows_of_its_series_alone() {
+        let mut all = rows(&[Some(0), None, Some(1)]);
+        all.spans.push(0..3);
+        all.owner.push(SubjectId::new("a"));
+        for (who, class) in [("b", 1), ("c", 0)] {
+            all.first.push(all.len());
+            all.series.push(Arc::clone(&all.series[0]));
+            all.spans.push(0..2);
+            all.owner.push(SubjectId::new(who));
+            all.push(1, Some(class));
+            all.push(2, Some(1 - class));
+        }
+        all.steps.get_or_insert_default().gains =
+            (0..7_u8).map(|row| [f64::from(row), 0.5]).collect();
+        let mut part = all.part(&[2, 0]);
+        assert_eq!(part.class, [Some(0), Some(1), Some(0), None, Some(1)]);
+        assert_eq!((part.subject(1).as_str(), part.place(1)), ("c", (0, 1)));
+        assert_eq!((part.subject(4).as_str(), part.place(4)), ("a", (1, 2)));
+        assert_eq!((part.rows_of(0), part.rows_of(1)), (0..2, 2..5));
+        let gains = |cases: &Cases| -> Vec<f64> {
+            cases.steps.as_ref().unwrap().gains.iter().map(|gain| gain[0]).collect()
+        };
+        assert_eq!(gains(&part), [5.0, 6.0, 0.0, 1.0, 2.0]);
+        // With the rest of them all are there again.
+        part.append(&all.part(&[1]));
+        assert_eq!((part.len(), part.rows_of(2)), (7, 5..7));
+        assert_eq!(part.subject(6).as_str(), "b");
+        let known = all.part(&[1, 2]);
+        let loss = known.log_loss(&[0.2, 0.8, 0.7, 0.3, 0.6, 0.4, 0.1, 0.9], 2).unwrap();
+        let mean: f64 = [0.8_f64, 0.7, 0.6, 0.9].iter().map(|&p| -libm::log(p)).sum::<f64>() / 4.0;
+        assert!((loss - mean).abs() < 1e-12);
+        assert_eq!(all.log_loss(&[0.5; 14], 2), None);
     }
 
     #[test]

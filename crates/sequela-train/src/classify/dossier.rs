@@ -14,6 +14,7 @@ use super::cases::{Asked, Cases};
 use super::evaluation::{Candidate, ClassEvaluation, candidates, truth};
 use super::groups::Grouping;
 use super::predictions::{Predictions, time_of};
+use super::turns::tuned_words;
 use super::{Classes, dossier_page};
 use crate::Error;
 use crate::model::Model;
@@ -108,7 +109,8 @@ pub fn report_classes(
 /// Who the model was made from.
 fn training(model: &Model) -> String {
     let [train, tune, _] = &model.manifest().provenance.parts;
-    format!("trained on {} subjects, tuned on {}", train.subjects, tune.subjects)
+    let tuned = tuned_words(&model.manifest().study, tune.subjects);
+    format!("trained on {} subjects, {tuned}", train.subjects)
 }
 
 impl Dossier<'_> {

@@ -8,6 +8,7 @@ use sequela_eval::table::{Align, Table};
 use serde_json::{Value, json};
 
 use super::dossier::{Dossier, Findings};
+use super::turns::tuned_words;
 use crate::evaluation::estimate;
 use crate::overlap::Overlap;
 use crate::study::{Missing as Fill, Task};
@@ -239,8 +240,10 @@ fn card(dossier: &Dossier<'_>) -> Vec<(&'static str, String)> {
         (
             "people",
             format!(
-                "trained on {}, tuned on {}, kept apart for the test {}",
-                train.subjects, tune.subjects, test.subjects
+                "trained on {}, {}, kept apart for the test {}",
+                train.subjects,
+                tuned_words(study, tune.subjects),
+                test.subjects
             ),
         ),
         ("classes of the training part", shares.join(", ")),
@@ -304,8 +307,10 @@ fn known(dossier: &Dossier<'_>, findings: &Findings) -> Known {
     known.say(
         "12a",
         format!(
-            "Parts by subject, none in two: {} trained on, {} tuned on, {} kept apart.",
-            train.subjects, tune.subjects, test.subjects
+            "Parts by subject, none in two: {} trained on, {}, {} kept apart.",
+            train.subjects,
+            tuned_words(study, tune.subjects),
+            test.subjects
         ),
     );
     known.say(

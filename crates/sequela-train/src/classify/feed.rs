@@ -8,6 +8,15 @@ use crate::Error;
 use crate::encode::{Encoder, narrow};
 use crate::feed::{Carry, Feed, ORDER, Order, Ports};
 
+/// Where the class of a series is told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Told {
+    /// In its rows: at its end, or at each of its steps what is known there.
+    Rows,
+    /// At each of its steps, which share this much of the weight; the last one has the rest.
+    EveryStep(f64),
+}
+
 /// Series, each from zero state, with the class of each of its rows as a target and the weight of
 /// that class as the weight of the row: 0 where the class is not known.
 pub(crate) struct SeriesFeed<'a> {
@@ -15,6 +24,7 @@ pub(crate) struct SeriesFeed<'a> {
     cases: &'a Cases,
     weights: &'a [f64],
     ports: Ports,
+    told: Told,
     batch: usize,
     most: usize,
     order: Order,
@@ -39,6 +49,7 @@ impl<'a> SeriesFeed<'a> {
             cases,
             weights,
             ports,
+            told: Told::Rows,
             batch: batch.min(cases.series.len()).max(1),
             most: usize::MAX,
             order,
@@ -51,6 +62,19 @@ impl<'a> SeriesFeed<'a> {
         }
     }
 
+    /// With the class of a series told like this.
+    pub(crate) fn telling(mut self, told: Told) -> Self {
+        self.told = told;
+        self
+    }
+
+    /// Of these series alone, by position.
+    pub(crate) fn among(mut self, series: Vec<u32>) -> Self {
+        self.batch = self.batch.min(series.len()).max(1);
+        self.list = series;
+        self
+    }
+
     /// At most so many series in one epoch.
     pub(crate) fn at_most(mut self, series: Option<usize>) -> Self {
         self.most = series.unwrap_or(usize::MAX);
@@ -58,7 +82,7 @@ impl<'a> SeriesFeed<'a> {
     }
 
     fn count(&self) -> usize {
-        self.cases.series.len().min(self.most)
+        self.list.len().min(self.most)
     }
 
     /// The series of batch `step`, by position.
@@ -70,6 +94,9 @@ impl<'a> SeriesFeed<'a> {
 
     /// Writes targets and weights of a series: one, or one for each step.
     fn answer(&mut self, series: usize) {
+        if let Told::EveryStep(share) = self.told {
+            return self.answer_at_every_step(series, share);
+        }
         let span = &self.cases.spans[series];
         let is_steps = self.cases.steps.is_some();
         let count = if is_steps { span.len() } else { 1 };
@@ -83,6 +110,24 @@ impl<'a> SeriesFeed<'a> {
             // Classes are few, so that f32 holds them.
             self.targets[at] = narrow(f64::from(class));
             self.row_weights[at] = narrow(self.weights.get(class as usize).copied().unwrap_or(0.0));
+        }
+    }
+}
+
+impl SeriesFeed<'_> {
+    /// Writes the class of a whole series as the target of each of its steps, with weights that
+    /// add up to that of the class.
+    fn answer_at_every_step(&mut self, series: usize, share: f64) {
+        let steps = self.cases.spans[series].len();
+        let class = self.cases.rows_of(series).next().and_then(|row| self.cases.class[row]);
+        let weight = class.and_then(|class| self.weights.get(class as usize)).copied();
+        let weight = weight.unwrap_or(0.0);
+        self.targets.clear();
+        self.targets.resize(steps, narrow(f64::from(class.unwrap_or(0))));
+        self.row_weights.clear();
+        self.row_weights.resize(steps, narrow(weight * share / steps.max(1) as f64));
+        if let Some(last) = self.row_weights.last_mut() {
+            *last = narrow(weight * (share / steps.max(1) as f64 + 1.0 - share));
         }
     }
 }

@@ -2,17 +2,20 @@
 
 use std::path::PathBuf;
 
-use sequela_eval::classify::{CalibrationGroup, Ranking, RocPoint, calibration, log_loss_classes};
+use sequela_eval::classify::{
+    CalibrationGroup, Ranking, RecalibrationRule, RocPoint, ThresholdRule, calibration,
+};
 use sequela_eval::picture::{ClassifierLine, ClassifierPicture};
 
 use sequela_data::Cohort;
 
+use super::Classes;
 use super::cases::Cases;
 use super::dossier::{Dossier, Flow, NUMBERS, PREDICTIONS, REPORT};
 use super::evaluation::{Candidate, ClassEvaluation, candidates};
-use super::predict::{blend, network_probabilities, probabilities};
+use super::held::{Held, Training};
+use super::predict::{answer, blend};
 use super::prepare::Classification;
-use super::{BoostedTrees, Classes, LogisticRegression};
 use crate::fit::Fit;
 use crate::judged::Judged;
 use crate::model::{Manifest, Model, channels, provenance, without_folders};
@@ -43,28 +46,27 @@ pub(super) fn finish(
     };
     let model = Model::new(manifest, &fit.parameters.tensors())?.with_others(trained.others)?;
     let mut notes = notes(data);
-    observer(&Event::Baseline { name: "prevalence, logistic regression" });
-    let strengths = &study.evaluate.baselines.logistic;
-    let parts = (&data.train, &data.tune);
-    let seed = study.study.seed;
-    classes.logistic =
-        LogisticRegression::fit(parts, &data.encoder, classes.count(), strengths, seed);
-    if classes.logistic.is_none() && !strengths.is_empty() {
+    let training = Training {
+        study,
+        encoder: &data.encoder,
+        train: &data.train,
+        tune: &data.tune,
+        turns: data.turns.as_ref(),
+    };
+    let held = training.held((&mut classes, &model), &mut fit.context, observer)?;
+    if classes.logistic.is_none() && !study.evaluate.baselines.logistic.is_empty() {
         notes.push("there are too many channels for a logistic regression beside it".into());
     }
-    let leaves = &study.evaluate.baselines.trees;
-    if !leaves.is_empty() {
-        observer(&Event::Baseline { name: "boosted trees" });
+    if study.ensemble.trees && classes.trees.is_some() {
+        choose_share(&mut classes, &held);
     }
-    classes.trees = BoostedTrees::fit(parts, classes.count(), leaves, seed);
-    if study.ensemble.trees {
-        choose_share(&mut classes, &model, data, fit)?;
+    if let Some(rule) = study.evaluate.recalibrate {
+        recalibrate(&mut classes, rule, &held)?;
     }
-    recalibrate(&mut classes, &model, data, fit)?;
     if classes.recalibration.is_none() && study.evaluate.recalibrate.is_some() {
         notes.push("the tuning part does not have all classes: nothing is recalibrated".into());
     }
-    choose_thresholds(&mut classes, &model, data, fit)?;
+    choose_thresholds(&mut classes, study.evaluate.threshold, &held)?;
     if classes.count() == 2 && classes.threshold.is_none() {
         notes.push(
             "the tuning part does not have both classes: the more probable class is chosen".into(),
@@ -98,31 +100,20 @@ pub(super) fn finish(
 }
 
 /// What the networks count for beside the trees: of eleven shares that with the lowest log loss on
-/// the tuning part; a half where there is none.
-fn choose_share(
-    classes: &mut Classes,
-    model: &Model,
-    data: &Classification,
-    fit: &mut Fit<'_>,
-) -> Result<(), Error> {
-    let Some(trees) = &classes.trees else { return Ok(()) };
-    let networks = network_probabilities(model, classes, &data.tune, &mut fit.context)?;
-    let networks: Vec<f64> = networks.iter().map(|&p| f64::from(p)).collect();
-    let trees = trees.probabilities(&data.tune);
-    let truth: Option<Vec<u32>> = data.tune.class.iter().copied().collect();
+/// those held out; a half where there is none.
+fn choose_share(classes: &mut Classes, held: &Held) {
+    let networks = wide(&held.networks);
     let mut best = (f64::INFINITY, 0.5);
     for tenths in 0..=10_u8 {
         let share = f64::from(tenths) / 10.0;
-        let both = blend(&networks, &trees, share, classes.count());
-        let truth = truth.as_deref().unwrap_or_default();
-        if let Ok(loss) = log_loss_classes(&both, classes.count(), truth, None)
+        let both = blend(&networks, &held.trees, share, classes.count());
+        if let Some(loss) = held.cases.log_loss(&both, classes.count())
             && loss < best.0
         {
             best = (loss, share);
         }
     }
     classes.share = Some(best.1);
-    Ok(())
 }
 
 /// Who was read, who was left out, and into which parts the others went.
@@ -144,8 +135,22 @@ fn flow(data: &Classification) -> Flow {
         (format!("read: {} subjects", data.read), without),
         (format!("with {}: {known} subjects", data.classes.label), None),
         part("trained on", train, &data.train),
-        part("tuned on (early stopping, threshold, recalibration)", tune, &data.tune),
     ];
+    match &data.turns {
+        Some(turns) => boxes.push((
+            format!(
+                "tuned on (early stopping, threshold, recalibration): all of them, each by those of \
+                 {} that were trained on other parts",
+                turns.count()
+            ),
+            None,
+        )),
+        None => boxes.push(part(
+            "tuned on (early stopping, threshold, recalibration)",
+            tune,
+            &data.tune,
+        )),
+    }
     if data.judged_on_training {
         boxes.push(("judged: those trained on".into(), None));
     } else {
@@ -154,57 +159,44 @@ fn flow(data: &Classification) -> Flow {
     Flow { boxes }
 }
 
-/// The map that makes probabilities come true, from the tuning part.
-fn recalibrate(
-    classes: &mut Classes,
-    model: &Model,
-    data: &Classification,
-    fit: &mut Fit<'_>,
-) -> Result<(), Error> {
-    let Some(rule) = model.manifest().study.evaluate.recalibrate else { return Ok(()) };
-    let Some(truth) = data.tune.class.iter().copied().collect::<Option<Vec<u32>>>() else {
+/// The map that makes probabilities come true, from those held out.
+fn recalibrate(classes: &mut Classes, rule: RecalibrationRule, held: &Held) -> Result<(), Error> {
+    let Some(truth) = held.cases.class.iter().copied().collect::<Option<Vec<u32>>>() else {
         return Ok(());
     };
-    let said = probabilities(model, classes, &data.tune, &mut fit.context)?;
-    let said: Vec<f64> = said.iter().map(|&p| f64::from(p)).collect();
+    let said = wide(&answer(classes, held.networks.clone(), &held.trees));
     classes.recalibration = rule.fit(&said, classes.count(), &truth)?;
     Ok(())
 }
 
-/// The thresholds of two classes, of the model and of the regression, from the tuning part.
-fn choose_thresholds(
-    classes: &mut Classes,
-    model: &Model,
-    data: &Classification,
-    fit: &mut Fit<'_>,
-) -> Result<(), Error> {
+/// The thresholds of two classes, of the model and of the baselines, from those held out.
+fn choose_thresholds(classes: &mut Classes, rule: ThresholdRule, held: &Held) -> Result<(), Error> {
     if classes.count() != 2 {
         return Ok(());
     }
-    let rule = model.manifest().study.evaluate.threshold;
-    let is_case = data.tune.is(1);
+    let is_case = held.cases.is(1);
     let choose = |probabilities: &[f64]| -> Result<Option<f64>, Error> {
         let case: Vec<f64> = probabilities.iter().skip(1).step_by(2).copied().collect();
-        Ok(match &data.tune.steps {
+        Ok(match &held.cases.steps {
             Some(steps) => rule.choose_of_steps(&case, &is_case, &steps.gains)?,
             None => rule.choose(&case, &is_case)?,
         })
     };
-    let network = probabilities(model, classes, &data.tune, &mut fit.context)?;
-    let network: Vec<f64> = network.iter().map(|&p| f64::from(p)).collect();
-    classes.threshold = choose(&network)?;
+    classes.threshold = choose(&wide(&answer(classes, held.networks.clone(), &held.trees)))?;
     if classes.share.is_some() {
-        let alone = network_probabilities(model, classes, &data.tune, &mut fit.context)?;
-        classes.network_threshold =
-            choose(&alone.iter().map(|&p| f64::from(p)).collect::<Vec<f64>>())?;
+        classes.network_threshold = choose(&wide(&held.networks))?;
     }
     if let Some(known) = &mut classes.trees {
-        known.threshold = choose(&known.probabilities(&data.tune))?;
+        known.threshold = choose(&held.trees)?;
     }
     if let Some(known) = &mut classes.logistic {
-        known.threshold = choose(&known.probabilities(&data.tune, &data.encoder))?;
+        known.threshold = choose(&held.logistic)?;
     }
     Ok(())
+}
+
+fn wide(said: &[f32]) -> Vec<f64> {
+    said.iter().map(|&p| f64::from(p)).collect()
 }
 
 fn files(

@@ -31,6 +31,7 @@ mod feed;
 mod finish;
 mod folds;
 mod groups;
+mod held;
 mod labels;
 mod logistic;
 mod numbers;
@@ -43,6 +44,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod trees;
+mod turns;
 
 pub use dossier::{ClassReport, report_classes};
 pub use evaluation::{ClassEvaluation, Classifier};

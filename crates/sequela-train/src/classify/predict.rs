@@ -219,14 +219,29 @@ pub(super) fn probabilities(
     cases: &Cases,
     context: &mut Context,
 ) -> Result<Vec<f32>, Error> {
-    let mut all = network_probabilities(model, classes, cases, context)?;
-    if let (Some(share), Some(trees)) = (classes.share, &classes.trees) {
+    let networks = network_probabilities(model, classes, cases, context)?;
+    let trees = match (classes.share, &classes.trees) {
+        (Some(_), Some(trees)) => trees.probabilities(cases),
+        _ => Vec::new(),
+    };
+    Ok(answer(classes, networks, &trees))
+}
+
+/// What a model answers where its networks and its trees say these probabilities.
+pub(super) fn answer(classes: &Classes, networks: Vec<f32>, trees: &[f64]) -> Vec<f32> {
+    let mut all = networks;
+    if let (Some(share), Some(_)) = (classes.share, &classes.trees) {
         let networks: Vec<f64> = all.iter().map(|&p| f64::from(p)).collect();
-        let both = blend(&networks, &trees.probabilities(cases), share, classes.count());
+        let both = blend(&networks, trees, share, classes.count());
         all = both.into_iter().map(narrow).collect();
     }
     recalibrate(classes, &mut all);
-    Ok(all)
+    all
+}
+
+/// The weights of all networks of a model.
+pub(super) fn members(model: &Model) -> Vec<&Parameters> {
+    std::iter::once(model.parameters()).chain(model.others()).collect()
 }
 
 /// The mean of log probabilities, of which the first count for `share`, as probabilities.
@@ -254,6 +269,16 @@ pub(super) fn network_probabilities(
     cases: &Cases,
     context: &mut Context,
 ) -> Result<Vec<f32>, Error> {
+    said_by((model, &members(model)), classes, cases, context)
+}
+
+/// The same that some of the networks of a model say.
+pub(super) fn said_by(
+    (model, members): (&Model, &[&Parameters]),
+    classes: &Classes,
+    cases: &Cases,
+    context: &mut Context,
+) -> Result<Vec<f32>, Error> {
     let (program, study) = (model.program(), &model.manifest().study);
     let ports = Ports::find(program, CLASS)?;
     let output = program.output(CLASS).ok_or_else(|| {
@@ -267,15 +292,13 @@ pub(super) fn network_probabilities(
     let mut runner = Runner::new(program, &capacity, &Keep::Nothing)?;
     let mut batch = Batch::new(program, &capacity)?;
     let (mut logits, mut row, mut each) = (Vec::new(), Vec::new(), Vec::new());
-    let members: Vec<&Parameters> =
-        std::iter::once(model.parameters()).chain(model.others()).collect();
     let mut all = Vec::with_capacity(cases.len() * classes.count());
     for step in 0..feed.steps() {
         feed.fill(step, &mut batch)?;
         let series: Vec<usize> = feed.members(step).iter().map(|&at| at as usize).collect();
         let rows: usize = series.iter().map(|&at| cases.rows_of(at).len()).sum();
         let mut sums: Vec<f64> = Vec::new();
-        for parameters in &members {
+        for parameters in members {
             runner.forward(context, parameters, &batch)?;
             each.clear();
             for (b, &at) in series.iter().enumerate() {

@@ -9,8 +9,9 @@ use sequela_nn::{Loss, Program};
 
 use super::Classes;
 use super::cases::{Asked, Cases};
-use super::feed::SeriesFeed;
+use super::feed::{SeriesFeed, Told};
 use super::groups::Grouping;
+use super::turns::Turns;
 use super::{audit, finish, labels};
 use crate::encode::Encoder;
 use crate::event::Part;
@@ -20,7 +21,7 @@ use crate::judge::Judge;
 use crate::judged::Judged;
 use crate::model::channels;
 use crate::study::{Study, hex};
-use crate::task::{Trainable, Trained};
+use crate::task::{Fed, Trainable, Trained};
 use crate::{Error, Observer, network};
 
 /// A study with its series and classes.
@@ -31,6 +32,8 @@ pub(crate) struct Classification {
     program: Program,
     pub(super) classes: Classes,
     pub(super) train: Cases,
+    /// The parts of it that networks are tuned on in turn.
+    pub(super) turns: Option<Turns>,
     pub(super) tune: Cases,
     /// The series that are judged: those of training where no test part is kept apart.
     pub(super) test: Cases,
@@ -75,12 +78,13 @@ impl Classification {
         let asked = Asked::known(study);
         let train = Cases::of(&parts.train, &encoder, asked)?;
         notes.push(audit::audit(study, &parts, &encoder, &train, &names)?);
+        let turns = Turns::deal(study, &parts.train)?;
         let tune = Cases::of(&parts.tune, &encoder, asked)?;
         let judged_on_training = parts.test.is_empty();
         let test = if judged_on_training { &parts.train } else { &parts.test };
         let test = Cases::of(test, &encoder, asked)?;
         let classes = Classes::of(study, &names, &train.counts(names.len()))?;
-        let program = network::classifier(study, &encoder, names.len())?;
+        let program = network::classifier_in_training(study, &encoder, names.len())?;
         Ok(Self {
             cohort,
             parts,
@@ -88,6 +92,7 @@ impl Classification {
             program,
             classes,
             train,
+            turns,
             tune,
             test,
             judged_on_training,
@@ -105,6 +110,37 @@ impl Classification {
         let ports = Ports::find(&self.program, network::CLASS)?;
         let weights = &self.classes.weights;
         Ok(SeriesFeed::new((&self.encoder, cases), weights, ports, batch, order))
+    }
+}
+
+impl Classification {
+    /// What a member of an ensemble is trained on.
+    fn feed_of(&self, study: &Study, member: usize) -> Result<Box<dyn Feed + '_>, Error> {
+        let order = Order::Shuffled(study.study.seed);
+        let mut feed = self.series(&self.train, study.train.batch, order)?;
+        if study.train.replicate > 0.0 {
+            feed = feed.telling(Told::EveryStep(f64::from(study.train.replicate)));
+        }
+        if let Some(turns) = &self.turns {
+            feed = feed.among(turns.others(turns.of(member)));
+        }
+        Ok(Box::new(feed.at_most(study.train.windows_per_epoch)))
+    }
+
+    /// What it is tuned on.
+    fn judge_of(&self, study: &Study, member: usize) -> Result<Option<Judge<'_>>, Error> {
+        let tune = if self.turns.is_some() { &self.train } else { &self.tune };
+        if tune.len() == 0 {
+            return Ok(None);
+        }
+        let mut feed = self.series(tune, tune.at_once(study.train.batch), Order::Given)?;
+        if study.train.replicate > 0.0 {
+            feed = feed.telling(Told::EveryStep(0.0));
+        }
+        if let Some(turns) = &self.turns {
+            feed = feed.among(turns.held(turns.of(member)).to_vec());
+        }
+        Judge::new(&self.program, Box::new(feed)).map(Some)
     }
 }
 
@@ -130,18 +166,15 @@ impl Trainable for Classification {
     }
 
     fn feed(&self, study: &Study) -> Result<Box<dyn Feed + '_>, Error> {
-        let order = Order::Shuffled(study.study.seed);
-        let feed = self.series(&self.train, study.train.batch, order)?;
-        Ok(Box::new(feed.at_most(study.train.windows_per_epoch)))
+        self.feed_of(study, 1)
     }
 
     fn judge(&self, study: &Study) -> Result<Option<Judge<'_>>, Error> {
-        if self.tune.len() == 0 {
-            return Ok(None);
-        }
-        let batch = self.tune.at_once(study.train.batch);
-        let feed = self.series(&self.tune, batch, Order::Given)?;
-        Judge::new(&self.program, Box::new(feed)).map(Some)
+        self.judge_of(study, 1)
+    }
+
+    fn member(&self, study: &Study, member: usize) -> Result<Fed<'_>, Error> {
+        Ok((self.feed_of(study, member)?, self.judge_of(study, member)?))
     }
 
     fn rows(&self, study: &Study) -> usize {

@@ -15,12 +15,13 @@ use serde_json::Value;
 
 use super::LogisticRegression;
 use super::cases::{Asked, Cases};
-use super::feed::SeriesFeed;
+use super::feed::{SeriesFeed, Told};
 use super::numbers::{Sees, balanced};
 use super::summary::summaries;
 use crate::encode::{Encoder, narrow};
 use crate::feed::{Feed as _, Order, Ports};
-use crate::network::CLASS;
+use crate::judge::Judge;
+use crate::network::{CLASS, classifier, classifier_in_training};
 use crate::study::Study;
 
 const STUDY: &str = r#"
@@ -177,4 +178,47 @@ fn class_weights_reach_the_loss_as_in_pytorch() {
     let [value, slope] = weighted(&odds, 1, &class, &weights, loss);
     close(&value, &[facts["binary_cross_entropy"].as_f64().unwrap()], 1e-6);
     close(&slope, &numbers(&facts["binary_cross_entropy_gradient"]), 1e-6);
+}
+
+#[test]
+fn a_class_told_at_every_step_is_the_loss_of_all_beginnings() {
+    let text = format!("{STUDY}[train]\nreplicate = 0.3\n");
+    let study = Study::parse(&text, Path::new("oracle.toml"), &[]).unwrap();
+    let number = |at: usize| f64::from(u8::try_from(at * 37 % 19).unwrap()) / 9.0 - 1.0;
+    let series: Vec<Vec<Vec<f64>>> = [4, 2, 5]
+        .map(|steps| {
+            (0..steps).map(|t| (0..3).map(|k| number(steps + 3 * t + k)).collect()).collect()
+        })
+        .to_vec();
+    let json = |series: &[Vec<Vec<f64>>]| serde_json::to_value(series).unwrap();
+    let all = cohort(&json(&series), &[1, 0, 1], 3);
+    let encoder = Encoder::fit(&study, &all, 0).unwrap();
+    let plain = classifier(&study, &encoder, 2).unwrap();
+    let stepwise = classifier_in_training(&study, &encoder, 2).unwrap();
+    let parameters = Parameters::new(&plain, 7).unwrap();
+    // The same weights serve both.
+    assert_eq!(parameters.flat(), Parameters::new(&stepwise, 7).unwrap().flat());
+    let mut context = Context::new(1).unwrap();
+    let mut at_the_end = |cohort: &Cohort| {
+        let cases = Cases::of(cohort, &encoder, Asked::Series).unwrap();
+        let ports = Ports::find(&plain, CLASS).unwrap();
+        let feed = SeriesFeed::new((&encoder, &cases), &[1.0; 2], ports, 8, Order::Given);
+        Judge::new(&plain, Box::new(feed)).unwrap().loss(&mut context, &parameters).unwrap()
+    };
+    let (mut wanted, end) = (0.0, at_the_end(&all));
+    for (one, class) in series.iter().zip([1, 0, 1]) {
+        for steps in 1..=one.len() {
+            let beginning = cohort(&json(&[one[..steps].to_vec()]), &[class], 3);
+            let share = if steps == one.len() { 0.7 } else { 0.0 } + 0.3 / one.len() as f64;
+            wanted += share * at_the_end(&beginning) / 3.0;
+        }
+    }
+    let cases = Cases::of(&all, &encoder, Asked::Series).unwrap();
+    for (share, wanted) in [(0.3, wanted), (0.0, end)] {
+        let ports = Ports::find(&stepwise, CLASS).unwrap();
+        let feed = SeriesFeed::new((&encoder, &cases), &[1.0; 2], ports, 8, Order::Given);
+        let feed = Box::new(feed.telling(Told::EveryStep(share)));
+        let loss = Judge::new(&stepwise, feed).unwrap().loss(&mut context, &parameters).unwrap();
+        assert!((loss - wanted).abs() < 1e-6, "{loss} {wanted}");
+    }
 }

@@ -164,6 +164,7 @@ impl Found {
             name: channel.name.clone(),
             centre: scale.centre,
             spread: scale.spread,
+            log: None,
             observed: 0,
         });
         let output = schema.target_kind();

@@ -113,13 +113,22 @@ pub fn draft_schema(path: &Path, limits: &Limits) -> Result<String, Error> {
 ///
 /// # Errors
 /// [`Error::Foreign`] for operations that are not written as ONNX; [`Error::Unsupported`] for a model
-/// of steps.
+/// of steps, and for one that takes logarithms of its channels.
 pub fn export_onnx(model: &Model) -> Result<Vec<u8>, Error> {
     if model.manifest().study.study.task == Task::Label {
         return Err(Error::Unsupported {
             location: Location::default().field("study.task").into(),
             what: "a class of each step is not written as ONNX yet".into(),
             hint: "ask the model itself: sequela predict MODEL FILE".into(),
+        });
+    }
+    if model.manifest().encoder.scaler.channels.iter().any(|scale| scale.log.is_some()) {
+        return Err(Error::Unsupported {
+            location: Location::default().field("scale.kind").into(),
+            what: "logarithms of channels are not written as ONNX yet".into(),
+            hint: "train with kind = \"standard\" in [scale], or ask the model itself: sequela predict \
+                   MODEL FILE"
+                .into(),
         });
     }
     Ok(onnx::export(model)?.to_bytes())

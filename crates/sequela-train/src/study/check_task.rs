@@ -1,5 +1,6 @@
 //! What a study of one task may say: fields of the other are refused rather than left unheard.
 
+use sequela_data::scaling::ScalingMethod;
 use sequela_eval::classify::ThresholdRule;
 use sequela_nn::{Architecture, Directions, Loss, Pooling};
 
@@ -127,6 +128,8 @@ impl Check<'_> {
                 ("split.group", study.split.group.is_some()),
                 ("window.summaries", !study.window.summaries.is_empty()),
                 ("window.clip", study.window.clip.is_some()),
+                ("scale.kind", study.scale.kind == ScalingMethod::StandardLog),
+                ("train.replicate", study.train.replicate > 0.0),
                 ("audit.allow", !study.audit.allow.is_empty()),
                 ("train.class_weights", !study.train.class_weights.is_none()),
                 ("evaluate.recalibrate", study.evaluate.recalibrate.is_some()),
@@ -291,6 +294,7 @@ impl Check<'_> {
                 "give how many spreads from the centre are believed, as clip = 4.0",
             ));
         }
+        self.replicate(study)?;
         self.class_weights(&study.train.class_weights, &label)?;
         self.classes_loss(study, &label)?;
         self.decisions(study, &label)
@@ -408,6 +412,9 @@ impl Check<'_> {
         if !(1..=MOST_MEMBERS).contains(&ensemble.members) {
             let what = format!("it is not between 1 and {MOST_MEMBERS}");
             return Err(self.refuse("ensemble.members", &what, "write members = 5"));
+        }
+        if let Some(turns) = ensemble.turns {
+            self.turns(study, turns)?;
         }
         if !leaves.iter().all(|leaves| (2..=MOST_LEAVES).contains(leaves)) {
             let what = format!("a number of leaves is not between 2 and {MOST_LEAVES}");

@@ -72,6 +72,7 @@
 //!
 //! # [ensemble]                        # several networks and the trees that answer together
 //! # members = 5
+//! # turns = 5                         # each tuned on another fifth of those trained on
 //! # trees = true
 //! ```
 //!
@@ -117,6 +118,7 @@
 
 mod builtin;
 mod check;
+mod check_ensemble;
 mod check_fading;
 mod check_search;
 mod check_task;
@@ -314,6 +316,10 @@ impl Study {
         // A fold tests its share of the subjects: there is no other share to be said.
         if self.split.folds.is_some() && !document.has(&["split", "fractions", "test"]) {
             self.split.fractions.test = 0.0;
+        }
+        // Nor is there a tuning part where networks are tuned in turn.
+        if self.ensemble.turns.is_some() && !document.has(&["split", "fractions", "tune"]) {
+            self.split.fractions.tune = 0.0;
         }
         Ok(())
     }

@@ -45,6 +45,12 @@ pub struct Train {
     pub schedule: Schedule,
     /// What is made small: mean squared error where it is left out, cross-entropy for classes.
     pub loss: Loss,
+    /// The share of the loss that is of the class told at every step of a series, each step the same;
+    /// the rest is of its end, which alone is judged. What is told early is told to be learnt from: a
+    /// state that must always be ready forgets less. For `task = "classify"` and the last state.
+    /// **Source** Lipton, Kale, Elkan and Wetzel 2016, arXiv 1511.03677 (target replication).
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub replicate: f32,
     /// What each class counts for, for `task = "classify"` and `"label"`.
     #[serde(skip_serializing_if = "ClassWeights::is_none")]
     pub class_weights: ClassWeights,
@@ -68,6 +74,7 @@ impl Default for Train {
             optimiser: Method::default(),
             schedule: Schedule::default(),
             loss: Loss::MeanSquared,
+            replicate: 0.0,
             class_weights: ClassWeights::default(),
             checkpoint: Checkpoint::default(),
         }
@@ -85,6 +92,11 @@ enum PrecisionWord {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
 fn is_f32(precision: &Precision) -> bool {
     *precision == Precision::F32
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_nothing(share: &f32) -> bool {
+    *share <= 0.0
 }
 
 /// Which weights the model file gets.
@@ -276,6 +288,12 @@ impl Default for FeedForward {
 pub struct Ensemble {
     /// Networks, alike but for their seeds: their logits are averaged.
     pub members: usize,
+    /// Parts that the people who are trained on are dealt into. Each network, and each of as many
+    /// forests, is trained on all parts but one, the next one in turn, which says when to stop; blend,
+    /// threshold and recalibration are chosen from what is said of each part by those who have
+    /// not seen it. There is no other tuning part then. Without it all networks share one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turns: Option<usize>,
     /// Whether the boosted trees of the baselines answer with them. What each side counts for is
     /// the share with the lowest log loss on the tuning part.
     pub trees: bool,
@@ -283,7 +301,7 @@ pub struct Ensemble {
 
 impl Default for Ensemble {
     fn default() -> Self {
-        Self { members: 1, trees: false }
+        Self { members: 1, turns: None, trees: false }
     }
 }
 

@@ -20,6 +20,9 @@ use crate::{Error, Observer};
 
 pub(crate) use forecast::finish as finish_forecast;
 
+/// What a network is trained on, and what measures its tuning loss where something does.
+pub(crate) type Fed<'a> = (Box<dyn Feed + 'a>, Option<Judge<'a>>);
+
 /// A study with its data, ready to be trained.
 pub(crate) trait Trainable {
     /// The network.
@@ -32,6 +35,10 @@ pub(crate) trait Trainable {
     fn feed(&self, study: &Study) -> Result<Box<dyn Feed + '_>, Error>;
     /// What measures the tuning loss, where there is a tuning part.
     fn judge(&self, study: &Study) -> Result<Option<Judge<'_>>, Error>;
+    /// Batches and tuning loss of a member of an ensemble, from 1.
+    fn member(&self, study: &Study, _member: usize) -> Result<Fed<'_>, Error> {
+        Ok((self.feed(study)?, self.judge(study)?))
+    }
     /// Steps of all sequences of a batch together, about.
     fn rows(&self, study: &Study) -> usize;
     /// Judges the trained network and writes the files of the run; none where it was stopped.

@@ -32,7 +32,8 @@ use tree::Tree;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BoostedTrees {
-    /// Leaves of a tree at most: the number that did best on the tuning part.
+    /// Leaves of a tree at most: the number that did best on the tuning part; of several parts
+    /// the largest.
     pub leaves: usize,
     /// Of the second of two classes, or of each class.
     forests: Vec<Forest>,
@@ -94,6 +95,26 @@ impl BoostedTrees {
             }
         }
         best.map(|(_, model)| model)
+    }
+
+    /// Several that answer together: the log odds of a class are the mean of what each says; none
+    /// of none.
+    pub(in crate::classify) fn together(members: Vec<Self>) -> Option<Self> {
+        let count = members.len() as f64;
+        let mut members = members.into_iter();
+        let mut all = members.next()?;
+        for member in members {
+            all.leaves = all.leaves.max(member.leaves);
+            for (forest, other) in all.forests.iter_mut().zip(member.forests) {
+                forest.start += other.start;
+                forest.trees.extend(other.trees);
+            }
+        }
+        for forest in &mut all.forests {
+            forest.start /= count;
+            forest.trees.iter_mut().for_each(|tree| tree.divide(count));
+        }
+        Some(all)
     }
 
     fn loss(&self, tune: &Cases, tuned: &Sample, held: &[f32], classes: usize) -> Option<f64> {
@@ -298,6 +319,28 @@ mod tests {
         assert_ne!(forest, boost(&grower, weighed, (held, known), 1));
         let text = serde_json::to_string(&forest).unwrap();
         assert_eq!(serde_json::from_str::<Forest>(&text).unwrap(), forest);
+    }
+
+    #[test]
+    fn several_say_the_mean_of_what_each_says() {
+        let (rows, is_case) = table(600);
+        let bins = Bins::new(&rows, 3);
+        let none = Told { is_case: &[], weights: None };
+        let grow = |leaves: usize, seed: u64| {
+            let grower = Grower::new(&bins, leaves, Caution::SERIES);
+            let told = Told { is_case: &is_case, weights: None };
+            let forest = boost(&grower, told, (&[], none), seed);
+            BoostedTrees { leaves, forests: vec![forest], threshold: None }
+        };
+        let members = vec![grow(4, 1), grow(8, 2), grow(4, 3)];
+        let both = BoostedTrees::together(members.clone()).unwrap();
+        assert_eq!((both.leaves, both.trees()), (8, 300));
+        for row in rows.chunks_exact(3).take(100) {
+            let each = members.iter().map(|member| member.forests[0].log_odds(row));
+            let mean = each.sum::<f64>() / 3.0;
+            assert!((both.forests[0].log_odds(row) - mean).abs() < 1e-5);
+        }
+        assert_eq!(BoostedTrees::together(Vec::new()), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bins::Bins;
+use crate::encode::narrow;
 
 /// A regression tree; node 0 is its root.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -54,6 +55,15 @@ impl Tree {
             node = self.child[node] as usize + usize::from(!first);
         }
         self.number[node]
+    }
+
+    /// Makes all that it says so many times smaller.
+    pub(super) fn divide(&mut self, times: f64) {
+        for (column, number) in self.column.iter().zip(&mut self.number) {
+            if column.is_none() {
+                *number = narrow(f64::from(*number) / times);
+            }
+        }
     }
 
     /// Whether every way through a tree of a file ends, on rows of `width`.
