@@ -80,7 +80,9 @@ impl Turns {
     /// The series of all other parts.
     pub(super) fn others(&self, turn: usize) -> Vec<u32> {
         let mut is_held = vec![false; self.series];
-        self.parts[turn].iter().for_each(|&at| is_held[at as usize] = true);
+        for &at in &self.parts[turn] {
+            is_held[at as usize] = true;
+        }
         let all = 0..u32::try_from(self.series).unwrap_or(u32::MAX);
         all.filter(|&at| !is_held[at as usize]).collect()
     }
@@ -135,7 +137,9 @@ mod tests {
         for turn in 0..3 {
             let (held, others) = (turns.held(turn), turns.others(turn));
             assert_eq!(held.len() + others.len(), 60);
-            held.iter().for_each(|&at| seen[at as usize] += 1);
+            for &at in held {
+                seen[at as usize] += 1;
+            }
             let who = |at: &u32| cohort.sequences()[*at as usize].subject.clone();
             assert!(held.iter().all(|at| !others.iter().map(who).any(|other| other == who(at))));
             let cases = held.iter().filter(|at| **at / 2 % 5 == 0).count();

@@ -38,7 +38,7 @@ impl Check<'_> {
             return Err(self.refuse("ensemble.turns", &what, "write turns = 5"));
         }
         let members = study.ensemble.members;
-        if members % turns != 0 {
+        if !members.is_multiple_of(turns) {
             return Err(self.refuse(
                 "ensemble.members",
                 &format!("{members} networks cannot be tuned on {turns} parts equally often"),
