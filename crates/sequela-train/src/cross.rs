@@ -7,7 +7,7 @@ use sequela_formats::durable;
 use sequela_formats::lock::RunLock;
 use sequela_kernels::Context;
 
-use crate::classify::{Classification, Pool, fold_folder, pooled_files};
+use crate::classify::{ChosenSettings, Classification, Pool, fold_folder, pooled_files};
 use crate::judged::Judged;
 use crate::model::Model;
 use crate::predict::Options;
@@ -21,30 +21,33 @@ pub(crate) struct Cross<'a> {
     pub(crate) study: &'a Study,
     pub(crate) folder: &'a Path,
     pub(crate) options: &'a Options<'a>,
-    pub(crate) folds: usize,
+    /// The study of each fold.
+    pub(crate) studies: Vec<Study>,
+    /// The settings that each chose, where they did.
+    pub(crate) chosen: Vec<ChosenSettings>,
     pub(crate) start: Instant,
 }
 
 impl Cross<'_> {
     /// Runs the folds one after the other; `first` is the first of them, prepared.
     pub(crate) fn go(
-        &self,
+        self,
         first: Classification,
         observer: &mut Observer<'_>,
     ) -> Result<Outcome, Error> {
-        let mut pool = Pool::default();
-        let mut reports = Vec::with_capacity(self.folds);
+        let folds = self.studies.len();
+        let mut pool = Pool::new(&self.studies);
+        let mut reports = Vec::with_capacity(folds);
         let mut context = Context::new(self.options.threads.max(1))?;
         let mut prepared = Some(first);
-        for fold in 1..=self.folds {
-            let study = fold_of(self.study, fold);
+        for (fold, study) in (1..).zip(&self.studies) {
             let data = match prepared.take() {
                 Some(data) => data,
-                None => Classification::new(&study, &self.options.limits)?,
+                None => Classification::new(study, &self.options.limits)?,
             };
-            observer(&Event::Fold { fold, folds: self.folds });
+            observer(&Event::Fold { fold, folds });
             let folder = fold_folder(self.folder, fold);
-            let report = match self.run(&study, &folder, &data, observer)? {
+            let report = match self.run(study, &folder, &data, observer)? {
                 Outcome::Finished(report) => report,
                 stopped @ Outcome::Stopped(_) => return Ok(self.stopped(stopped)),
             };
@@ -59,7 +62,7 @@ impl Cross<'_> {
             pool.add(&data, &model, evaluation, &mut context)?;
             reports.push(report);
         }
-        let (evaluation, picture) = pool.judge(self.study)?;
+        let (evaluation, picture) = pool.judge(self.study, &self.chosen)?;
         let files = pooled_files(self.study, &evaluation, picture);
         let files = report::write(self.folder, files, observer)?;
         Ok(Outcome::Finished(Box::new(self.report(Judged::Folds(evaluation), &reports, files))))
@@ -118,6 +121,11 @@ impl Cross<'_> {
             files,
         }
     }
+}
+
+/// The studies of all folds.
+pub(crate) fn folds_of(study: &Study, folds: usize) -> Vec<Study> {
+    (1..=folds).map(|fold| fold_of(study, fold)).collect()
 }
 
 /// The study of one fold.

@@ -56,9 +56,9 @@ mod tensors;
 pub use autoregression::Autoregression;
 pub use baselines::BaselineNumbers;
 pub use classify::{
-    BoostedTrees, ClassEvaluation, ClassMetric, ClassReport, Classes, Classified, ClassifiedRow,
-    Classifier, Comparison, FoldEvaluation, LogisticRegression, Predictions, StepAt, classify,
-    read_labelled, report_classes,
+    BoostedTrees, ChosenSettings, ClassEvaluation, ClassMetric, ClassReport, Classes, Classified,
+    ClassifiedRow, Classifier, Comparison, FoldEvaluation, LogisticRegression, Predictions, StepAt,
+    classify, read_labelled, report_classes,
 };
 pub use encode::Encoder;
 pub use error::Error;

@@ -18,7 +18,7 @@ use crate::predict::Options;
 use crate::sink::RunSink;
 use crate::study::Study;
 use crate::task::{self, Trainable, Trained};
-use crate::{Error, Event, Observer, report, source};
+use crate::{Error, Event, Observer, report, search, source};
 
 /// How a call ended.
 #[derive(Debug, Clone)]
@@ -89,7 +89,8 @@ pub fn train(
         let first = Classification::new(&cross::fold_of(study, 1), &options.limits)?;
         check_precision(&first, study)?;
         let (study, _lock) = begin(study, folder)?;
-        return Cross { study: &study, folder, options, folds, start }.go(first, observer);
+        let folds = cross::folds_of(&study, folds);
+        return plain((&study, folds), folder, options, start).go(first, observer);
     }
     let prepared = task::prepare(study, &options.limits)?;
     check_precision(prepared.as_ref(), study)?;
@@ -120,12 +121,30 @@ pub fn resume(
     let _lock = RunLock::acquire(folder)?;
     durable::sweep(folder)?;
     if let Some(folds) = cross::folds(&study) {
+        if search::is_nested(folder)? {
+            return Err(Error::Folder {
+                location: Location::file(folder).into(),
+                what: "the folds in this folder search for their settings".into(),
+                hint: "go on with them by sequela search --resume".into(),
+            });
+        }
         let first = Classification::new(&cross::fold_of(&study, 1), &options.limits)?;
-        return Cross { study: &study, folder, options, folds, start }.go(first, observer);
+        let folds = cross::folds_of(&study, folds);
+        return plain((&study, folds), folder, options, start).go(first, observer);
     }
     let prepared = task::prepare(&study, &options.limits)?;
     check_precision(prepared.as_ref(), &study)?;
     Run { study: &study, folder, options, start }.go(prepared.as_ref(), observer)
+}
+
+/// All folds of a study with its own settings.
+fn plain<'a>(
+    (study, studies): (&'a Study, Vec<Study>),
+    folder: &'a Path,
+    options: &'a Options<'a>,
+    start: Instant,
+) -> Cross<'a> {
+    Cross { study, folder, options, studies, chosen: Vec::new(), start }
 }
 
 /// Makes the folder of a run and its study file, and locks it.

@@ -30,7 +30,7 @@ fn searched(study: &Study, folder: &Path, threads: usize) -> SearchReport {
     let options = Options { threads, ..Options::default() };
     match search(study, folder, &options, &mut |_| {}).unwrap() {
         SearchOutcome::Finished(report) => *report,
-        SearchOutcome::Stopped(_) => panic!("stopped"),
+        other => panic!("{other:?}"),
     }
 }
 

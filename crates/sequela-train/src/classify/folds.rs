@@ -12,11 +12,11 @@ use super::cases::Cases;
 use super::evaluation::{Candidate, ClassEvaluation, PREVALENCE, candidates};
 use super::prepare::Classification;
 use super::{Classes, finish};
-use crate::Error;
 use crate::model::Model;
 use crate::report::{README, RunFile};
 use crate::run::{MODEL, STUDY};
 use crate::study::Study;
+use crate::{Error, network};
 
 /// Figures of a cross-validation.
 ///
@@ -29,6 +29,25 @@ pub struct FoldEvaluation {
     pub pooled: ClassEvaluation,
     /// Each fold alone.
     pub folds: Vec<ClassEvaluation>,
+    /// The settings that each fold chose; none where all have those of the study.
+    pub chosen: Vec<ChosenSettings>,
+}
+
+/// The settings that a search inside a fold came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChosenSettings {
+    /// The fold, from 1.
+    pub fold: usize,
+    /// Settings that were tried.
+    pub trials: usize,
+    /// The trial that was best, from 1; 1 is the study as it is.
+    pub trial: u64,
+    /// Searched fields and their values, as TOML.
+    pub values: Vec<(String, String)>,
+    /// Its tuning loss.
+    pub tune_loss: Option<f64>,
+    /// The epoch of that loss, from 1.
+    pub epoch: Option<u64>,
 }
 
 impl FoldEvaluation {
@@ -65,9 +84,33 @@ impl FoldEvaluation {
         FIGURES.into_iter().filter(move |figure| *figure != Figure::Utility || has(*figure))
     }
 
+    /// The settings of each fold, where the folds chose them.
+    pub fn settings(&self) -> Option<Table> {
+        let first = self.chosen.first()?;
+        let mut columns = vec![("settings by fold", Align::Left)];
+        columns.extend(first.values.iter().map(|(field, _)| (field.as_str(), Align::Right)));
+        columns.extend(["trial", "of", "tuning loss", "at epoch"].map(|name| (name, Align::Right)));
+        let mut table = Table::new(&columns);
+        for one in &self.chosen {
+            let mut row = vec![one.fold.to_string()];
+            row.extend(one.values.iter().map(|(_, value)| value.trim_matches('"').to_owned()));
+            row.extend([one.trial.to_string(), one.trials.to_string()]);
+            row.push(one.tune_loss.map_or_else(String::new, |loss| number(loss, 5)));
+            row.push(one.epoch.map_or_else(String::new, |epoch| epoch.to_string()));
+            table.row(row);
+        }
+        if self.chosen.iter().any(|one| one.trial == 1) {
+            table.note("trial 1 is the study as it is");
+        }
+        Some(table)
+    }
+
     /// Pooled tables, then those of the folds, for a terminal.
     pub fn text(&self) -> String {
         let mut text = self.pooled.text();
+        if let Some(settings) = self.settings() {
+            let _ = write!(text, "\n{}", settings.text());
+        }
         for figure in self.told() {
             let _ = write!(text, "\n{}", self.table(figure).text());
         }
@@ -86,6 +129,14 @@ impl FoldEvaluation {
         for figure in self.told() {
             let _ = write!(text, "\n{}", self.table(figure).markdown());
         }
+        if let Some(settings) = self.settings() {
+            let _ = write!(
+                text,
+                "\n## Settings\n\nEach fold searched among its own training subjects, by its own \
+                 tuning part.\n\n{}",
+                settings.markdown()
+            );
+        }
         text
     }
 
@@ -96,6 +147,10 @@ impl FoldEvaluation {
         let folds: Vec<Value> = self.folds.iter().map(|fold| parsed(&fold.to_json())).collect();
         if let Value::Object(object) = &mut value {
             object.insert("folds".into(), json!(folds));
+            if !self.chosen.is_empty() {
+                let each = self.chosen.iter().map(chosen_json);
+                object.insert("settings".into(), each.collect());
+            }
         }
         let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
         text.push('\n');
@@ -103,9 +158,18 @@ impl FoldEvaluation {
     }
 }
 
+fn chosen_json(one: &ChosenSettings) -> Value {
+    let values = one.values.iter();
+    let values = values.map(|(field, value)| (field.clone(), value.trim_matches('"').into()));
+    json!({ "fold": one.fold, "trials": one.trials, "trial": one.trial,
+        "values": values.collect::<serde_json::Map<String, Value>>(),
+        "tune_loss": one.tune_loss, "best_epoch": one.epoch })
+}
+
 /// What the models of the folds say, of subject after subject.
-#[derive(Default)]
 pub(crate) struct Pool {
+    /// What networks are called that are not of the same kind in all folds.
+    alias: Option<&'static str>,
     cases: Cases,
     candidates: Vec<Candidate>,
     folds: Vec<ClassEvaluation>,
@@ -113,12 +177,25 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
+    /// Nothing yet; these are the studies of the folds to come.
+    pub(crate) fn new(studies: &[Study]) -> Self {
+        let first = studies.first().map(network::name);
+        let differ = studies.iter().any(|study| Some(network::name(study)) != first);
+        Self {
+            alias: differ.then_some(CHOSEN),
+            cases: Cases::default(),
+            candidates: Vec::new(),
+            folds: Vec::new(),
+            classes: None,
+        }
+    }
+
     /// Adds a fold that was trained: what its model file says of its test part.
     pub(crate) fn add(
         &mut self,
         data: &Classification,
         model: &Model,
-        evaluation: ClassEvaluation,
+        mut evaluation: ClassEvaluation,
         context: &mut Context,
     ) -> Result<(), Error> {
         let classes = model.classes()?;
@@ -131,7 +208,16 @@ impl Pool {
                 "name them: classes = [...] in data.label",
             ));
         }
-        let found = candidates(model, classes, &data.test, context)?;
+        let mut found = candidates(model, classes, &data.test, context)?;
+        if let Some(alias) = self.alias {
+            let own = network::name(&model.manifest().study);
+            let names = found.iter_mut().map(|candidate| &mut candidate.name);
+            for name in names.chain(evaluation.classifiers.iter_mut().map(|c| &mut c.name)) {
+                if let Some(rest) = name.strip_prefix(&own) {
+                    *name = format!("{alias}{rest}");
+                }
+            }
+        }
         if self.classes.is_none() {
             self.candidates = found;
             self.classes = Some(classes.clone());
@@ -152,7 +238,11 @@ impl Pool {
     }
 
     /// Judges all folds together; the evaluation and the picture of it.
-    pub(crate) fn judge(mut self, study: &Study) -> Result<(FoldEvaluation, String), Error> {
+    pub(crate) fn judge(
+        mut self,
+        study: &Study,
+        chosen: &[ChosenSettings],
+    ) -> Result<(FoldEvaluation, String), Error> {
         let Some(classes) = self.classes else {
             return Err(Error::data("split.folds", "no fold was judged", "report this as a bug"));
         };
@@ -174,6 +264,11 @@ impl Pool {
             self.folds.len(),
             study.split.group.as_deref().unwrap_or("subject")
         ));
+        if !chosen.is_empty() {
+            pooled.notes.push(
+                "each fold chose its settings by a search among its own training subjects".into(),
+            );
+        }
         for note in self.folds.iter().flat_map(|fold| &fold.notes) {
             // What differs from fold to fold stands in the folds' own pages.
             let common = self.folds.iter().all(|fold| fold.notes.contains(note));
@@ -183,7 +278,8 @@ impl Pool {
         }
         let name = format!("{}, all folds", study.study.name);
         let picture = finish::picture(&name, &classes, &self.cases, &self.candidates)?;
-        Ok((FoldEvaluation { pooled, folds: self.folds }, picture))
+        let chosen = chosen.to_vec();
+        Ok((FoldEvaluation { pooled, folds: self.folds, chosen }, picture))
     }
 }
 
@@ -205,14 +301,19 @@ pub(crate) fn folder(run: &Path, fold: usize) -> std::path::PathBuf {
 fn page(study: &Study, evaluation: &FoldEvaluation) -> String {
     let folds = evaluation.folds.len();
     let by = study.split.group.as_deref().unwrap_or("subject");
+    let (command, searched) = if evaluation.chosen.is_empty() {
+        ("train", "")
+    } else {
+        ("search", "; its `search` holds what it tried")
+    };
     format!(
         "# {}\n\nA cross-validation of sequela {} in {folds} folds by {by}.\n\n| file | what |\n\
          |---|---|\n\
          | `{STUDY}` | the study as it was run, every field |\n\
          | `evaluation.md`, `evaluation.json` | figures of all subjects together and of each fold |\n\
          | `classes.svg` | ROC curves and calibration of model and baselines, all subjects together |\n\
-         | `fold-1` to `fold-{folds}` | a run each, with its `{MODEL}` and its own page |\n\n\
-         `sequela train --resume .` goes on with folds that were stopped.\n\n{}",
+         | `fold-1` to `fold-{folds}` | a run each, with its `{MODEL}` and its own page{searched} |\n\n\
+         `sequela {command} --resume .` goes on with folds that were stopped.\n\n{}",
         study.study.name,
         env!("CARGO_PKG_VERSION"),
         evaluation.pooled.table().markdown(),
@@ -234,5 +335,7 @@ fn mean_and_deviation(values: &[f64]) -> String {
     format!("{} ({})", number(mean, DECIMALS), number(deviation, DECIMALS))
 }
 
+/// What networks of several kinds are called together.
+const CHOSEN: &str = "network chosen in each fold";
 const FIGURES: [Figure; 3] = [Figure::Auroc, Figure::Auprc, Figure::Utility];
 const DECIMALS: usize = 3;

@@ -56,7 +56,7 @@ pub use predictions::{Comparison, Predictions};
 pub use trees::BoostedTrees;
 
 pub(crate) use evaluation::judge;
-pub use folds::FoldEvaluation;
+pub use folds::{ChosenSettings, FoldEvaluation};
 pub(crate) use folds::{Pool, files as pooled_files, folder as fold_folder};
 pub(crate) use labels::MOST_CLASSES;
 pub(crate) use numbers::Sees;

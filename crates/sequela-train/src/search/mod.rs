@@ -5,6 +5,7 @@
 //! are trained at once changes no number.
 
 mod draw;
+mod nested;
 mod rounds;
 mod show;
 mod trial;
@@ -19,8 +20,10 @@ use sequela_formats::lock::RunLock;
 use crate::predict::Options;
 use crate::run::{STUDY, placed, refuse_a_run};
 use crate::study::{Search, Study};
-use crate::{Error, fit::EpochMetrics};
+use crate::{Error, Event, Report, cross, fit::EpochMetrics};
 use draw::Candidate;
+pub(crate) use nested::is_nested;
+use nested::{Nested, refuse_plain_folds};
 use rounds::Round;
 pub use show::table as trials_table;
 use workers::{Workers, train_round};
@@ -30,6 +33,8 @@ use workers::{Workers, train_round};
 pub enum SearchOutcome {
     /// All rounds are done.
     Finished(Box<SearchReport>),
+    /// Every fold has searched, trained with what it found, and was judged.
+    Judged(Box<Report>),
     /// It was stopped, and can go on: the folder.
     Stopped(PathBuf),
 }
@@ -66,6 +71,15 @@ pub struct Trial {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum SearchEvent<'a> {
+    /// A fold of a cross-validation begins to search.
+    Fold {
+        /// Its number, from 1.
+        fold: usize,
+        /// Folds in all.
+        folds: usize,
+    },
+    /// All folds have searched: something of their training.
+    Run(&'a Event<'a>),
     /// A round begins.
     Round {
         /// Its number, from 1.
@@ -98,6 +112,11 @@ pub enum SearchEvent<'a> {
 /// `best.toml` (the study with the best settings), `search.md`, `search.json`, `search.svg`, and
 /// a run folder for each trial.
 ///
+/// With folds (`split.folds` without `split.fold`) each fold searches on its own, in
+/// `fold-1/search`, `fold-2/search` ..., trains with the settings that it found, and is judged on
+/// its test patients: [`SearchOutcome::Judged`], with the files of a cross-validation by
+/// [`crate::train`].
+///
 /// **Determinism** a function of the study and the data, but for the `timing.jsonl` of trials.
 /// **Cost** the epochs of all rounds together; `options.threads` trials at once (0: one for each
 /// core), each with its own copy of the data.
@@ -116,13 +135,16 @@ pub fn search(
     refuse_a_run(folder, &named)?;
     let study = placed(study)?;
     // Before anything is made: a search that cannot run leaves nothing behind.
-    let searching = Searching::new(&study, folder, options)?;
+    let way = Way::new(&study, folder, options)?;
+    if let Way::Nested(nested) = &way {
+        nested.check()?;
+    }
     durable::create_dir(folder)?;
     let _lock = RunLock::acquire(folder)?;
     refuse_a_run(folder, &named)?;
     durable::sweep(folder)?;
     durable::write_atomic(&named, study.to_toml().as_bytes())?;
-    searching.go(observer)
+    way.go(observer)
 }
 
 /// Goes on with a search that was stopped.
@@ -143,10 +165,37 @@ pub fn resume_search(
         });
     }
     let study = Study::load(&named, &[])?;
-    let searching = Searching::new(&study, folder, options)?;
+    let way = Way::new(&study, folder, options)?;
+    if let Way::Nested(_) = &way {
+        refuse_plain_folds(folder)?;
+    }
     let _lock = RunLock::acquire(folder)?;
     durable::sweep(folder)?;
-    searching.go(observer)
+    way.go(observer)
+}
+
+/// One search, or one in each fold.
+enum Way<'a> {
+    One(Searching<'a>),
+    Nested(Nested<'a>),
+}
+
+impl<'a> Way<'a> {
+    fn new(study: &'a Study, folder: &'a Path, options: &'a Options<'a>) -> Result<Self, Error> {
+        // Its space is looked at before anything else.
+        let one = Searching::new(study, folder, options)?;
+        Ok(match cross::folds(study) {
+            Some(folds) => Self::Nested(Nested { study, folder, options, folds }),
+            None => Self::One(one),
+        })
+    }
+
+    fn go(&self, observer: &mut dyn FnMut(&SearchEvent<'_>)) -> Result<SearchOutcome, Error> {
+        match self {
+            Self::One(search) => search.go(observer),
+            Self::Nested(nested) => nested.go(observer),
+        }
+    }
 }
 
 /// A search that is going on.

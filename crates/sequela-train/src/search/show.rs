@@ -13,6 +13,10 @@ use crate::study::{Search, SearchMethod, Study};
 
 /// The study with the best settings.
 pub(super) const BEST: &str = "best.toml";
+/// Every trial, for machines.
+pub(super) const NUMBERS: &str = "search.json";
+/// The page, which is written last.
+pub(super) const PAGE: &str = "search.md";
 
 pub(super) fn files(
     study: &Study,
@@ -23,9 +27,9 @@ pub(super) fn files(
 ) -> Vec<RunFile> {
     vec![
         (BEST, best.to_toml().into_bytes()),
-        ("search.json", machine(study, search, rounds, trials).to_string().into_bytes()),
+        (NUMBERS, machine(study, search, rounds, trials).to_string().into_bytes()),
         ("search.svg", picture(study, trials).into_bytes()),
-        ("search.md", page(study, search, rounds, trials).into_bytes()),
+        (PAGE, page(study, search, rounds, trials).into_bytes()),
     ]
 }
 

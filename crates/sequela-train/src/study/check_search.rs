@@ -45,13 +45,6 @@ impl Check<'_> {
             ));
         }
         let split = &study.split;
-        if split.folds.is_some() && split.fold.is_none() {
-            return Err(self.refuse(
-                "split.folds",
-                "settings that are chosen on all folds have seen everybody",
-                "search inside one fold: split.fold = 1",
-            ));
-        }
         if split.tune.is_empty() && (split.fractions.tune <= 0.0 || !split.train.is_empty()) {
             return Err(self.refuse(
                 "split",

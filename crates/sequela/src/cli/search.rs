@@ -1,19 +1,21 @@
 //! `sequela search`: better settings for a study.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sequela_train::{
-    Options, SearchEvent, SearchOutcome, SearchReport, Study, resume_search, search, trials_table,
+    Options, Report, SearchEvent, SearchOutcome, SearchReport, Study, resume_search, search,
+    trials_table,
 };
 use serde_json::{Value, json};
 
 use super::console::{Console, Voice};
 use super::failure::{Failure, Outcome};
-use super::progress::duration;
-use super::run::{fresh_folder, program};
+use super::progress::{Progress as RunProgress, duration};
+use super::run::{fresh_folder, program, tell_report};
 use super::signal::stop_flag;
 use super::train::{folder_name, overrides};
 
@@ -32,6 +34,10 @@ The study says what to try:
 Trials are compared by their tuning loss; the test part is not looked at. As many run at once as
 --threads says, which changes no number. The folder gets best.toml, search.md, search.json and
 search.svg. Ctrl-C leaves checkpoints; --resume goes on from them with the same numbers.
+
+Of a cross-validation (split.folds) each fold searches among its own training part, trains with what it
+found, and is judged on its test part; the folder holds what a cross-validation by train holds, and
+the settings that each fold chose. train takes such a study as it is, without the search.
 
 Examples:
   sequela search study.toml --out search
@@ -60,7 +66,7 @@ impl Search {
     pub(crate) fn run(&self, threads: usize, console: Console) -> Result<Outcome, Failure> {
         let stop = stop_flag()?;
         let options = Options { threads, stop: Some(&stop), ..Options::default() };
-        let mut progress = Progress::new(console);
+        let mut progress = Progress::new(console, &stop);
         let mut observer = |event: &SearchEvent<'_>| progress.hear(event);
         let outcome = match (&self.resume, &self.study) {
             (Some(folder), _) => resume_search(folder, &options, &mut observer),
@@ -74,8 +80,9 @@ impl Search {
                 search(&study, &folder, &options, &mut observer)
             }
         };
-        let seconds = progress.finish();
+        let seconds = progress.finish()?;
         match outcome? {
+            SearchOutcome::Judged(report) => tell_judged(&report, console),
             SearchOutcome::Finished(report) => tell(&report, seconds, console),
             SearchOutcome::Stopped(folder) => tell_stopped(&folder, console),
         }
@@ -104,6 +111,15 @@ fn tell(report: &SearchReport, seconds: f64, console: Console) -> Result<Outcome
     Ok(Outcome::Done)
 }
 
+fn tell_judged(report: &Report, console: Console) -> Result<Outcome, Failure> {
+    let outcome = tell_report(report, console)?;
+    console.say(&format!(
+        "everything is in {}\nthe settings of each fold are in evaluation.md there",
+        report.folder.display()
+    ));
+    Ok(outcome)
+}
+
 fn tell_stopped(folder: &Path, console: Console) -> Result<Outcome, Failure> {
     if console.is_json() {
         Console::print_json(&json!({ "event": "stopped", "folder": folder }))?;
@@ -125,26 +141,46 @@ fn values(values: &[(String, String)]) -> Value {
 }
 
 /// The listener of a search: a bar over the epochs of all rounds, and a line for each trial.
-struct Progress {
+struct Progress<'a> {
     console: Console,
+    stop: &'a AtomicBool,
+    /// Of the training of folds that have searched.
+    run: Option<RunProgress<'a>>,
     start: Instant,
     bar: ProgressBar,
     /// The best loss of the round.
     best: f64,
 }
 
-impl Progress {
-    fn new(console: Console) -> Self {
+impl<'a> Progress<'a> {
+    fn new(console: Console, stop: &'a AtomicBool) -> Self {
+        let bar = Self::bar(console);
+        Self { console, stop, run: None, start: Instant::now(), bar, best: f64::INFINITY }
+    }
+
+    fn bar(console: Console) -> ProgressBar {
         let seen = console.voice() == Voice::Bars;
         let target = if seen { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template("{bar:24} {percent:>3} %  {msg}, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::with_draw_target(None, target).with_style(style);
-        Self { console, start: Instant::now(), bar, best: f64::INFINITY }
+        ProgressBar::with_draw_target(None, target).with_style(style)
     }
 
     fn hear(&mut self, event: &SearchEvent<'_>) {
         match event {
+            SearchEvent::Fold { fold, folds } => {
+                self.bar.finish_and_clear();
+                self.bar = Self::bar(self.console);
+                self.say(&format!("\nsearch in fold {fold} of {folds}"));
+            }
+            SearchEvent::Run(event) => {
+                let (console, stop) = (self.console, self.stop);
+                let run = self.run.get_or_insert_with(|| {
+                    self.bar.finish_and_clear();
+                    RunProgress::new(console, stop)
+                });
+                run.hear(event);
+            }
             SearchEvent::Round { round, rounds, trials, epochs, epochs_in_all } => {
                 self.best = f64::INFINITY;
                 self.bar.set_length(*epochs_in_all);
@@ -177,8 +213,9 @@ impl Progress {
     }
 
     /// Ends the bar; the seconds since the start.
-    fn finish(self) -> f64 {
+    fn finish(self) -> Result<f64, Failure> {
         self.bar.finish_and_clear();
-        self.start.elapsed().as_secs_f64()
+        self.run.map_or(Ok(()), RunProgress::finish)?;
+        Ok(self.start.elapsed().as_secs_f64())
     }
 }
