@@ -232,7 +232,36 @@ def classifiers():
             other = said["other"]
             both = lambda rows, figure=figure: figure(rows) - figure(rows, other)  # noqa: E731
             keep(f"{case}/{name}/difference", [both(everything), *interval(subjects, 1, both)])
+        def kappa(rows, decided=decided):
+            return metrics.cohen_kappa_score(truth[rows], decided[rows], labels=range(k))
+
+        def accuracy(rows, decided=decided):
+            return metrics.accuracy_score(truth[rows], decided[rows])
+
+        others = np.array(OUT[f"{case}/other/decided"]).astype(int)
+        for name, figure in [("kappa", kappa), ("accuracy", accuracy)]:
+            keep(f"{case}/{name}", [figure(everything), *interval(subjects, 1, figure)])
+            both = lambda rows, figure=figure: figure(rows) - figure(rows, others)  # noqa: E731
+            keep(f"{case}/{name}/difference", [both(everything), *interval(subjects, 1, both)])
         if k == 2:
+            thresholds = [0.4, 0.1, 0.2, 0.6]
+            keep("whole2/thresholds", thresholds)
+
+            def net_benefit(rows, t):
+                y, acted = truth[rows] == 1, p[rows, 1] >= t
+                return (np.sum(acted & y) - np.sum(acted & ~y) * t / (1 - t)) / len(rows)
+
+            keep("whole2/net_benefit", [
+                [net_benefit(everything, t), *interval(subjects, 1, lambda rows, t=t: net_benefit(rows, t))]
+                for t in thresholds])
+            # Eight groups by rank, no ties; they stay what they are while subjects are drawn.
+            group = np.argsort(np.argsort(p[:, 1])) * 8 // n
+
+            def share(rows, g):
+                return np.mean(truth[rows][group[rows] == g] == 1)
+
+            keep("whole2/observed", [
+                [share(everything, g), *interval(subjects, 1, lambda rows, g=g: share(rows, g))] for g in range(8)])
             false_alarms, found, _ = metrics.roc_curve(truth, p[:, 1], drop_intermediate=False)
             keep("whole2/youden", np.max(found - false_alarms))
             precision, recall, _ = metrics.precision_recall_curve(truth, p[:, 1])

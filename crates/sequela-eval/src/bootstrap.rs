@@ -175,13 +175,27 @@ impl Bootstrap {
         units: &Units,
         mut statistics: impl FnMut(&[usize]) -> [f64; N],
     ) -> [Interval; N] {
+        let all = self.intervals_of(units, N, |drawn, values| {
+            values.copy_from_slice(&statistics(drawn));
+        });
+        std::array::from_fn(|at| all.get(at).copied().unwrap_or(Interval::None))
+    }
+
+    /// The interval of each of `wanted` statistics, which `statistics` writes for the drawn units.
+    pub(crate) fn intervals_of(
+        &self,
+        units: &Units,
+        wanted: usize,
+        mut statistics: impl FnMut(&[usize], &mut [f64]),
+    ) -> Vec<Interval> {
         let (count, draws) = (units.ranges.len(), units.draws());
         if self.replicates == 0 || count < 2 {
-            return [Interval::None; N];
+            return vec![Interval::None; wanted];
         }
         let random = Random::new(self.seed, STREAM);
         let mut drawn = vec![0; draws];
-        let mut samples: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+        let mut samples: Vec<Vec<f64>> = vec![Vec::new(); wanted];
+        let mut values = vec![f64::NAN; wanted];
         for replicate in 0..u64::from(self.replicates) {
             let mut index = replicate * draws as u64;
             let mut places = drawn.iter_mut();
@@ -192,13 +206,14 @@ impl Bootstrap {
                     index += 1;
                 }
             }
-            for (sample, value) in samples.iter_mut().zip(statistics(&drawn)) {
+            statistics(&drawn, &mut values);
+            for (sample, &value) in samples.iter_mut().zip(&values) {
                 if value.is_finite() {
                     sample.push(value);
                 }
             }
         }
-        samples.map(|mut sample| {
+        let interval = |mut sample: Vec<f64>| {
             let undefined = self.replicates as usize - sample.len();
             if undefined * 20 > self.replicates as usize || sample.is_empty() {
                 return Interval::None;
@@ -211,7 +226,8 @@ impl Bootstrap {
                 Kind::Subjects => Interval::Subjects { low, high, subjects: count },
                 Kind::Blocks(block) => Interval::Time { low, high, block },
             }
-        })
+        };
+        samples.into_iter().map(interval).collect()
     }
 }
 

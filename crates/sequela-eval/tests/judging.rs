@@ -84,7 +84,7 @@ fn figures_within_classes_where_one_is_rare() {
         close(high, theirs[1], name);
     }
     let none = compare(&truth, &answers, &answers, &Bootstrap::default()).unwrap();
-    assert_eq!(none.len(), Figure::ALL.len() - 4);
+    assert_eq!(none.len(), Figure::ALL.len() - 5);
     assert!(none.iter().all(|d| d.estimate.unwrap().value.abs() < 1e-15));
 }
 

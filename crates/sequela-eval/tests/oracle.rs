@@ -175,6 +175,47 @@ fn whole_classifiers_and_their_paired_differences() {
             let name = format!("{}/difference", figure.key());
             same(&difference.estimate.unwrap(), &oracle, case, &name);
         }
+        for figure in [Figure::Kappa, Figure::Accuracy] {
+            let Some(score) = scores.iter().find(|score| score.figure == figure) else {
+                assert_eq!((figure, classes), (Figure::Kappa, 2));
+                continue;
+            };
+            same(&score.estimate.unwrap(), &oracle, case, figure.key());
+            let difference = differences.iter().find(|found| found.figure == figure).unwrap();
+            let name = format!("{}/difference", figure.key());
+            same(&difference.estimate.unwrap(), &oracle, case, &name);
+        }
+        // Three in one pass are what two and two are.
+        let all = classify::verdicts(&truth, &[&model, &other, &model], &Bootstrap::default());
+        let all = all.unwrap();
+        assert_eq!((&all[0].scores, &all[1].first_less_this), (&scores, &differences));
+        assert!(all[2].first_less_this.iter().all(|d| d.estimate.unwrap().value.abs() < 1e-15));
+    }
+}
+
+#[test]
+fn intervals_of_decision_curves_and_of_calibrated_groups() {
+    let oracle = Oracle::load(NUMBERS);
+    let (truth, [model, _]) = whole("whole2", 2);
+    let p = model.of(1, 2);
+    let thresholds = oracle.list("whole2", "thresholds");
+    let usual = Bootstrap::default();
+    let (curve, intervals) =
+        classify::decision_curve_spread(&truth, (1, &p), thresholds, &usual).unwrap();
+    let (groups, of_groups) = classify::calibration_spread(&truth, (1, &p), 8, &usual).unwrap();
+    let ours = curve.iter().map(|point| point.model).zip(intervals);
+    let observed = groups.iter().map(|group| group.observed).zip(of_groups);
+    for (name, ours) in
+        [("net_benefit", ours.collect::<Vec<_>>()), ("observed", observed.collect())]
+    {
+        let theirs = oracle.list("whole2", name);
+        assert_eq!(theirs.len(), 3 * ours.len());
+        for ((value, interval), theirs) in ours.into_iter().zip(theirs.chunks(3)) {
+            let (low, high) = interval.bounds().unwrap();
+            close(value, theirs[0], name);
+            close(low, theirs[1], name);
+            close(high, theirs[2], name);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use sequela_formats::durable;
 use sequela_formats::lock::RunLock;
 use sequela_kernels::Context;
 
-use crate::classify::{ChosenSettings, Classification, Pool, fold_folder, pooled_files};
+use crate::classify::{ChosenSettings, Classification, Pool, PooledFolds, fold_folder};
 use crate::judged::Judged;
 use crate::model::Model;
 use crate::predict::Options;
@@ -59,11 +59,10 @@ impl Cross<'_> {
                     "report this as a bug",
                 ));
             };
-            pool.add(&data, &model, evaluation, &mut context)?;
+            pool.add(&data, model, evaluation, &mut context)?;
             reports.push(report);
         }
-        let (evaluation, picture) = pool.judge(self.study, &self.chosen)?;
-        let files = pooled_files(self.study, &evaluation, picture);
+        let PooledFolds { evaluation, files } = pool.judge(self.study, &self.chosen)?;
         let files = report::write(self.folder, files, observer)?;
         Ok(Outcome::Finished(Box::new(self.report(Judged::Folds(evaluation), &reports, files))))
     }

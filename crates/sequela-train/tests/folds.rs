@@ -12,7 +12,8 @@ use common::{assert_same_files, finish, finish_with};
 use sequela_core::Limits;
 use sequela_eval::classify::Figure;
 use sequela_train::{
-    ClassEvaluation, Event, FoldEvaluation, Judged, Model, Options, Outcome, Report, resume, train,
+    ClassEvaluation, Event, FoldEvaluation, Judged, Model, Options, Outcome, Predictions, Report,
+    resume, train,
 };
 
 const FOLDS: [&str; 4] = [
@@ -102,8 +103,88 @@ fn a_stopped_cross_validation_goes_on_as_if_it_never_had() {
     for inside in ["fold-1", "fold-2", "fold-3"] {
         assert_same_files(&whole.join(inside), &parts.join(inside));
     }
-    for file in ["evaluation.json", "evaluation.md", "classes.svg", "study.toml", "README.md"] {
+    for file in ["evaluation.json", "evaluation.md", "classes.svg", "study.toml", "README.md"]
+        .into_iter()
+        .chain(["report.html", "report.json", "predictions.csv"])
+    {
         assert_eq!(text(&whole.join(file)), text(&parts.join(file)), "{file}");
+    }
+}
+
+#[test]
+fn what_was_said_of_whom_is_pooled_and_two_cross_validations_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    for classes in [2, 3] {
+        let inside = folder.path().join(classes.to_string());
+        std::fs::create_dir(&inside).unwrap();
+        write_ward(&inside, 90, classes);
+        let run = |name: &str, changes: &[&str]| {
+            let study = ward_study(&inside, &[&FOLDS[..], changes].concat());
+            let folder = inside.join(name);
+            (finish(&study, &folder), folder)
+        };
+        let said = |folder: &Path| Predictions::of_run(folder, &Limits::default()).unwrap();
+        let (report, one) = run("one", &["evaluate.subgroups=[\"lactate:1.5,2.5\"]"]);
+        let table = text(&one.join("predictions.csv"));
+        let mut lines = table.lines();
+        let header = lines.next().unwrap();
+        if classes == 2 {
+            assert_eq!(header, "subject_id,prediction_time,fold,y_true,probability");
+        } else {
+            assert!(header.starts_with("subject_id,prediction_time,fold,y_true,probability of "));
+        }
+        let who: BTreeSet<&str> = lines.filter_map(|line| line.split(',').next()).collect();
+        assert_eq!((who.len(), table.lines().count()), (90, 91));
+        // In each fold's own table are those whom the pooled one says it judged, with the same words.
+        for fold in 1..=3 {
+            let own = text(&one.join(format!("fold-{fold}/predictions.csv")));
+            for line in own.lines().skip(1) {
+                let (who, rest) = line.split_once(',').unwrap();
+                let (time, rest) = rest.split_once(',').unwrap();
+                let line = format!("{who},{time},{fold},{rest}");
+                assert!(table.lines().any(|found| found == line), "{line}");
+            }
+        }
+
+        // Judged again from the table: the pooled figures, of decisions too.
+        let again = said(&one).compare(&said(&one), 50).unwrap();
+        let model = &folds(&report).pooled.classifiers[0];
+        for (judged, pooled) in again.scores[0].iter().zip(&model.scores) {
+            assert_eq!(judged.figure, pooled.figure);
+            let value =
+                |score: &sequela_eval::classify::ClassScore| score.estimate.map(|e| e.value);
+            let (judged, pooled) = (value(judged), value(pooled));
+            let near = judged.zip(pooled).is_none_or(|(a, b)| (a - b).abs() < 1e-5);
+            assert!(near && judged.is_some() == pooled.is_some(), "{judged:?} {pooled:?}");
+        }
+        assert!(!again.told_apart() && again.flips.iter().flatten().sum::<usize>() == 0);
+
+        // Other settings in the same folds, and in others.
+        let (_, two) = run("two", &["model.hidden=4", "train.epochs=1"]);
+        let comparison = said(&one).compare(&said(&two), 200).unwrap();
+        assert!(!comparison.notes.join(";").contains("folds"), "{:?}", comparison.notes);
+        assert_eq!(comparison.counts.iter().sum::<usize>(), 90);
+        let shown = comparison.text();
+        assert_eq!(shown.contains("Cohen's kappa"), classes == 3, "{shown}");
+        assert_eq!(shown.contains(" stable, "), classes == 3, "{shown}");
+        let (_, other) = run("other", &["study.seed=6", "train.epochs=1"]);
+        let notes = said(&one).compare(&said(&other), 50).unwrap().notes.join("; ");
+        assert!(notes.contains("parted people into folds differently"), "{notes}");
+
+        // The page and its numbers.
+        let page = text(&one.join("report.html"));
+        for part in
+            ["Participants", "parted into 3 folds by subject", "The folds", "fold 2: sha256"]
+        {
+            assert!(page.contains(part), "{part}");
+        }
+        let json: serde_json::Value =
+            serde_json::from_str(&text(&one.join("report.json"))).unwrap();
+        assert_eq!(json["evaluation"]["folds"].as_array().unwrap().len(), 3);
+        let groups = json["subgroups"].as_array().unwrap();
+        let subjects: u64 = groups.iter().map(|group| group["subjects"].as_u64().unwrap()).sum();
+        assert_eq!(subjects, 90);
+        assert_eq!(json["envelope"]["judged"], 90);
     }
 }
 

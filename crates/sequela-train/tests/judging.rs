@@ -216,7 +216,7 @@ fn two_models_are_compared_on_the_same_people_only() {
         Predictions::read(&report.folder.join("predictions.csv"), &Limits::default()).unwrap()
     };
     let comparison = read(&one).named("one").compare(&read(&two), 200).unwrap();
-    assert_eq!((comparison.subjects, comparison.cases), (36, 12));
+    assert_eq!((comparison.subjects, comparison.counts.as_slice()), (36, &[24, 12][..]));
     assert!(comparison.differences[0].estimate.unwrap().value > 0.0, "{}", comparison.text());
     assert!(comparison.flips.is_none());
     let people = people(folder.path(), &model);

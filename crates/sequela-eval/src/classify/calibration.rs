@@ -36,6 +36,15 @@ pub fn calibration(
     labels: &[bool],
     groups: usize,
 ) -> Result<Vec<CalibrationGroup>, Error> {
+    grouped(probabilities, labels, groups).map(|(groups, _)| groups)
+}
+
+/// The groups, and to which of them each row belongs.
+pub(super) fn grouped(
+    probabilities: &[f64],
+    labels: &[bool],
+    groups: usize,
+) -> Result<(Vec<CalibrationGroup>, Vec<usize>), Error> {
     same_length("the list of probabilities", probabilities.len(), labels.len())?;
     if let Some(at) = probabilities.iter().position(|p| p.is_nan()) {
         let (what, fault) = ("the probability", "not a number");
@@ -44,6 +53,7 @@ pub fn calibration(
     let mut order: Vec<usize> = (0..labels.len()).collect();
     order.sort_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
     let (mut found, mut start) = (Vec::new(), 0);
+    let mut group_of = vec![0; labels.len()];
     let groups = groups.max(1);
     for group in 1..=groups {
         let mut end = (order.len() * group / groups).max(start);
@@ -57,6 +67,7 @@ pub fn calibration(
         let members = &order[start..end];
         let count = members.len() as f64;
         let cases = members.iter().filter(|&&row| labels[row]).count() as f64;
+        members.iter().for_each(|&row| group_of[row] = found.len());
         let sum: f64 = members.iter().map(|&row| probabilities[row]).sum();
         found.push(CalibrationGroup {
             expected: sum / count,
@@ -65,7 +76,7 @@ pub fn calibration(
         });
         start = end;
     }
-    Ok(found)
+    Ok((found, group_of))
 }
 
 /// The straight line through the log odds that says how probabilities are off.

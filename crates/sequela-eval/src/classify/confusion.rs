@@ -76,6 +76,32 @@ impl Confusion {
             .ok_or_else(|| Error::Nothing { location: place("accuracy") })
     }
 
+    /// Cohen's kappa: how far truth and decision agree beyond what they would by chance; 1 where
+    /// always. `None` where nothing was counted, or all is of one class and decided so.
+    ///
+    /// **Source** Cohen, Educational and Psychological Measurement 20 (1960) 37.
+    ///
+    /// # Example
+    /// ```
+    /// use sequela_eval::classify::Confusion;
+    /// let mut confusion = Confusion::new(2);
+    /// for (truth, decision, weight) in [(0, 0, 20.0), (0, 1, 5.0), (1, 0, 10.0), (1, 1, 15.0)] {
+    ///     confusion.add(truth, decision, weight)?;
+    /// }
+    /// assert!((confusion.kappa().unwrap_or(0.0) - 0.4).abs() < 1e-15);
+    /// # Ok::<(), sequela_eval::Error>(())
+    /// ```
+    pub fn kappa(&self) -> Option<f64> {
+        let classes = 0..self.classes;
+        let all: f64 = self.counts.iter().sum();
+        let right: f64 = classes.clone().map(|class| self.count(class, class)).sum();
+        let of = |class: usize| -> f64 { classes.clone().map(|k| self.count(class, k)).sum() };
+        let as_it = |class: usize| -> f64 { classes.clone().map(|k| self.count(k, class)).sum() };
+        let by_chance: f64 = classes.clone().map(|class| of(class) * as_it(class)).sum();
+        // Both sides times the square of the weight, so that whole numbers stay whole.
+        ratio(right * all - by_chance, all * all - by_chance)
+    }
+
     /// The share of a class that was found (sensitivity, recall); `None` where the class never
     /// occurs.
     pub fn sensitivity(&self, class: usize) -> Option<f64> {

@@ -60,6 +60,7 @@ impl Parts {
             precision,
             mean(&|class| confusion.f1(class)),
             if sensitivity.is_nan() { f64::NAN } else { event_1 },
+            confusion.kappa().unwrap_or(f64::NAN),
             steps[0],
             steps[1],
             steps[2],

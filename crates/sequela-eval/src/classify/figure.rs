@@ -39,6 +39,9 @@ pub enum Figure {
     /// case; two classes only. With [`ThresholdRule::Event1`](super::ThresholdRule::Event1) the
     /// score of event 1 of the PhysioNet/CinC Challenge 2012.
     Event1,
+    /// Cohen's kappa of truth and decision, agreement beyond that of chance; more than two classes
+    /// only.
+    Kappa,
     /// Normalised utility of the warnings of sepsis ([`SepsisUtility`](super::SepsisUtility)); of
     /// steps whose gains are known only.
     Utility,
@@ -69,6 +72,7 @@ impl Figure {
         Self::Precision,
         Self::F1,
         Self::Event1,
+        Self::Kappa,
         Self::Utility,
         Self::SubjectsFound,
         Self::SubjectsAlarmed,
@@ -98,6 +102,7 @@ impl Figure {
             Self::Precision => "precision",
             Self::F1 => "f1",
             Self::Event1 => "event_1",
+            Self::Kappa => "kappa",
             Self::Utility => "normalised_utility",
             Self::SubjectsFound => "subjects_found",
             Self::SubjectsAlarmed => "subjects_without_case_alarmed",
@@ -128,6 +133,7 @@ impl Figure {
             Self::Precision => "precision",
             Self::F1 => "F1",
             Self::Event1 => "min(sensitivity, precision)",
+            Self::Kappa => "Cohen's kappa",
             Self::Utility => "normalised utility",
             Self::SubjectsFound => "subjects with a case found",
             Self::SubjectsAlarmed => "subjects without a case alarmed",
@@ -156,6 +162,11 @@ impl Figure {
             || matches!(self, Self::CalibrationError | Self::Event1)
     }
 
+    /// Whether it is for more than two classes only.
+    pub(super) fn needs_more_classes(self) -> bool {
+        self == Self::Kappa
+    }
+
     /// Whether it is of decisions rather than of probabilities.
     pub fn is_of_decisions(self) -> bool {
         self.index() >= Self::Accuracy.index()
@@ -172,7 +183,7 @@ impl Figure {
 }
 
 /// How many there are.
-pub(super) const FIGURES: usize = 19;
+pub(super) const FIGURES: usize = 20;
 
 #[cfg(test)]
 mod tests {

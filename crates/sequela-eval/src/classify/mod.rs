@@ -6,9 +6,11 @@
 //! - [`calibration`], [`calibration_line`], [`expected_calibration_error`]: do risks come true?
 //!   [`Recalibration`] makes them;
 //! - [`decision_curve`]: is acting on them worth it? [`SepsisUtility`]: are hourly warnings?
+//! - [`calibration_spread`], [`decision_curve_spread`]: the same curves with intervals by subject;
 //! - [`subgroups`]: the same figures for parts of the people;
 //! - [`ThresholdRule`]: from a probability to a decision, chosen on other subjects;
-//! - [`score`], [`compare`]: all of these with intervals by subject, and paired differences.
+//! - [`score`], [`compare`], [`verdicts`]: all of these with intervals by subject, and paired
+//!   differences.
 //!
 //! Every function takes optional row weights, which is also how intervals by subject are made:
 //! [`Bootstrap::estimate`](crate::bootstrap::Bootstrap::estimate) hands over a weight for each
@@ -41,6 +43,7 @@ mod probability;
 mod ranking;
 mod recalibration;
 mod score;
+mod spread;
 mod subgroups;
 mod tables;
 mod threshold;
@@ -56,7 +59,8 @@ pub use figure::Figure;
 pub use probability::{brier, brier_classes, log_loss, log_loss_classes};
 pub use ranking::{Ranking, RocPoint};
 pub use recalibration::{Recalibration, RecalibrationRule};
-pub use score::{ClassDifference, ClassScore, compare, is_stratified, score};
+pub use score::{ClassDifference, ClassScore, Verdict, compare, is_stratified, score, verdicts};
+pub use spread::{calibration_spread, decision_curve_spread};
 pub use subgroups::{Least, Subgroup, subgroup_table, subgroups};
 pub use tables::{difference_table, score_table};
 pub use threshold::ThresholdRule;

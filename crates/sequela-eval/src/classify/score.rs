@@ -64,15 +64,76 @@ pub fn score(
     answers: &Answers,
     bootstrap: &Bootstrap,
 ) -> Result<Vec<ClassScore>, Error> {
-    let scorer = Scorer::new(truth, answers)?;
-    let value = scorer.figures(&vec![1.0; truth.rows()]);
-    let intervals = intervals(&[&scorer], bootstrap, |figures| figures[0]);
-    let wanted = Figure::ALL.into_iter().filter(|&figure| scorer.has(figure));
-    let scores = wanted.map(|figure| {
-        let at = figure.index();
-        ClassScore { figure, estimate: estimate(value[at], intervals[at]) }
+    let found = verdicts(truth, &[answers], bootstrap)?;
+    Ok(found.into_iter().next().map_or_else(Vec::new, |verdict| verdict.scores))
+}
+
+/// What is told of one of several classifiers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Every figure.
+    pub scores: Vec<ClassScore>,
+    /// The first classifier less this one, every figure; none of the first itself.
+    pub first_less_this: Vec<ClassDifference>,
+}
+
+/// Every figure of several classifiers, and what the first has more of it than each other, on the
+/// same draws of subjects.
+///
+/// **Cost** replicates x rows x classes x classifiers: each draw of each classifier is judged once.
+///
+/// # Errors
+/// As [`score`].
+///
+/// # Example
+/// ```
+/// use sequela_core::SubjectId;
+/// use sequela_eval::bootstrap::Bootstrap;
+/// use sequela_eval::classify::{Answers, Truth, verdicts};
+/// let mut truth = Truth::new(2);
+/// for (patient, class) in [("a", 0), ("b", 1), ("c", 0), ("d", 1)] {
+///     truth.push(&SubjectId::new(patient), class)?;
+/// }
+/// let told = |p: [f64; 4]| Answers {
+///     probabilities: p.iter().flat_map(|p| [1.0 - p, *p]).collect(),
+///     decisions: vec![0; 4],
+/// };
+/// let (good, bad) = (told([0.1, 0.8, 0.3, 0.7]), told([0.5; 4]));
+/// let all = verdicts(&truth, &[&good, &bad], &Bootstrap::default())?;
+/// assert!(all[0].first_less_this.is_empty());
+/// assert_eq!(all[1].first_less_this[0].estimate.map(|auroc| auroc.value), Some(0.5));
+/// # Ok::<(), sequela_eval::Error>(())
+/// ```
+pub fn verdicts(
+    truth: &Truth,
+    answers: &[&Answers],
+    bootstrap: &Bootstrap,
+) -> Result<Vec<Verdict>, Error> {
+    let scorers: Vec<Scorer<'_>> =
+        answers.iter().map(|answers| Scorer::new(truth, answers)).collect::<Result<_, _>>()?;
+    let all = vec![1.0; truth.rows()];
+    let values: Vec<[f64; FIGURES]> = scorers.iter().map(|scorer| scorer.figures(&all)).collect();
+    let intervals = intervals(truth, &scorers, bootstrap);
+    let wanted: Vec<Figure> = match scorers.first() {
+        Some(scorer) => Figure::ALL.into_iter().filter(|&figure| scorer.has(figure)).collect(),
+        None => Vec::new(),
+    };
+    let each = values.iter().enumerate().map(|(at, value)| {
+        let (own, less) = (2 * at * FIGURES, (2 * at + 1) * FIGURES);
+        let scores = wanted.iter().map(|&figure| {
+            let column = figure.index();
+            let estimate = estimate(value[column], intervals[own + column]);
+            ClassScore { figure, estimate }
+        });
+        let differences = wanted.iter().filter(|_| at > 0).map(|&figure| {
+            let column = figure.index();
+            let difference = values[0][column] - value[column];
+            let estimate = estimate(difference, intervals[less + column]);
+            ClassDifference { figure, estimate }
+        });
+        Verdict { scores: scores.collect(), first_less_this: differences.collect() }
     });
-    Ok(scores.collect())
+    Ok(each.collect())
 }
 
 /// One classifier less another, every figure, on the same draws of subjects.
@@ -85,61 +146,54 @@ pub fn compare(
     other: &Answers,
     bootstrap: &Bootstrap,
 ) -> Result<Vec<ClassDifference>, Error> {
-    let (one, other) = (Scorer::new(truth, answers)?, Scorer::new(truth, other)?);
-    let less = |figures: &[[f64; FIGURES]]| {
-        std::array::from_fn::<f64, FIGURES, _>(|at| figures[0][at] - figures[1][at])
-    };
-    let all = vec![1.0; truth.rows()];
-    let value = less(&[one.figures(&all), other.figures(&all)]);
-    let intervals = intervals(&[&one, &other], bootstrap, less);
-    let wanted = Figure::ALL.into_iter().filter(|&figure| one.has(figure));
-    let differences = wanted.map(|figure| {
-        let at = figure.index();
-        ClassDifference { figure, estimate: estimate(value[at], intervals[at]) }
-    });
-    Ok(differences.collect())
+    let found = verdicts(truth, &[answers, other], bootstrap)?;
+    Ok(found.into_iter().nth(1).map_or_else(Vec::new, |verdict| verdict.first_less_this))
 }
 
 fn estimate(value: f64, interval: Interval) -> Option<Estimate> {
     (!value.is_nan()).then_some(Estimate { value, interval })
 }
 
-/// The interval of what is made of the figures of each scorer, which are of one truth.
-fn intervals(
-    scorers: &[&Scorer<'_>],
-    bootstrap: &Bootstrap,
-    make: impl Fn(&[[f64; FIGURES]]) -> [f64; FIGURES],
-) -> [Interval; FIGURES] {
-    let Some(truth) = scorers.first().map(|scorer| scorer.truth) else {
-        return [Interval::None; FIGURES];
+/// What is drawn of the rows: subjects, within their classes where one is rare.
+pub(super) fn units(truth: &Truth) -> Units {
+    let units = Units::new(&group(truth.subjects()), 1);
+    let Some(ranks) = rare(truth) else { return units };
+    let rank = |&row: &usize| ranks[truth.class()[row] as usize];
+    units.stratified(|rows| rows.iter().map(rank).min().unwrap_or(0))
+}
+
+/// Of each scorer the intervals of its figures, then of those of the first less its own.
+fn intervals(truth: &Truth, scorers: &[Scorer<'_>], bootstrap: &Bootstrap) -> Vec<Interval> {
+    let units = units(truth);
+    let wanted = 2 * FIGURES * scorers.len();
+    let write = |figures: &[[f64; FIGURES]], values: &mut [f64]| {
+        for (own, values) in figures.iter().zip(values.chunks_exact_mut(2 * FIGURES)) {
+            let (scores, less) = values.split_at_mut(FIGURES);
+            scores.copy_from_slice(own);
+            let pairs = figures[0].iter().zip(own);
+            less.iter_mut().zip(pairs).for_each(|(less, (first, own))| *less = first - own);
+        }
     };
-    let mut units = Units::new(&group(truth.subjects()), 1);
-    if let Some(ranks) = rare(truth) {
-        let rank = |&row: &usize| ranks[truth.class()[row] as usize];
-        units = units.stratified(|rows| rows.iter().map(rank).min().unwrap_or(0));
-    }
     if units.are_subjects() && truth.rows() >= MANY_ROWS * units.len() {
         let all: Vec<Drawn> = scorers.iter().map(|scorer| Drawn::new(scorer, &units)).collect();
         let mut weights = vec![0.0; units.len()];
-        return bootstrap.intervals(&units, |drawn| {
+        return bootstrap.intervals_of(&units, wanted, |drawn, values| {
             weights.fill(0.0);
             for &unit in drawn {
                 weights[unit] += 1.0;
             }
-            let figures: Vec<[f64; FIGURES]> =
-                all.iter().map(|one| one.figures(&weights)).collect();
-            make(&figures)
+            let figures: Vec<_> = all.iter().map(|one| one.figures(&weights)).collect();
+            write(&figures, values);
         });
     }
     let mut weights = vec![0.0; truth.rows()];
-    bootstrap.intervals(&units, |drawn| {
+    bootstrap.intervals_of(&units, wanted, |drawn, values| {
         weights.fill(0.0);
         for &row in drawn.iter().flat_map(|&unit| units.rows(unit)) {
             weights[row] += 1.0;
         }
-        let figures: Vec<[f64; FIGURES]> =
-            scorers.iter().map(|scorer| scorer.figures(&weights)).collect();
-        make(&figures)
+        let figures: Vec<_> = scorers.iter().map(|scorer| scorer.figures(&weights)).collect();
+        write(&figures, values);
     })
 }
 
@@ -217,7 +271,11 @@ impl<'a> Scorer<'a> {
             Figure::AlarmsPerDay => self.truth.steps().is_some_and(|steps| steps.days.is_some()),
             figure => !figure.is_of_steps() || self.truth.steps().is_some(),
         };
-        known && (self.case.is_some() || !figure.needs_two_classes())
+        let fits = match self.case {
+            Some(_) => !figure.needs_more_classes(),
+            None => !figure.needs_two_classes(),
+        };
+        known && fits
     }
 
     /// The figures of [`Figure::COMPARED`]; NaN where one is not defined.
@@ -314,7 +372,7 @@ mod tests {
         assert!(of(Figure::ObservedLessExpected).unwrap().value.abs() < 1e-15);
         assert!(of(Figure::Brier).unwrap().interval.bounds().is_some());
         let same = compare(&truth, &answers, &answers, &Bootstrap::default()).unwrap();
-        assert_eq!(same.len(), FIGURES - 4);
+        assert_eq!(same.len(), FIGURES - 5);
         assert!(same[2].estimate.unwrap().value.abs() < 1e-15);
     }
 

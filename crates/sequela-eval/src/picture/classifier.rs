@@ -1,7 +1,7 @@
 //! A classifier in two panels: how it ranks (ROC) and whether its probabilities come true.
 
 use super::chart::{BOTTOM, HEIGHT, LEFT, Swatch, TOP, WIDTH, heading, series_stroke};
-use super::square::Frame;
+use super::square::{Frame, end_for};
 use super::svg::{Anchor, INK, SMALL, Stroke, Svg};
 use crate::classify::{CalibrationGroup, RocPoint};
 
@@ -90,11 +90,7 @@ impl ClassifierPicture<'_> {
     /// as there is something to see.
     fn most(&self) -> f64 {
         let groups = self.lines.iter().flat_map(|line| line.calibration);
-        let largest = groups.map(|group| group.expected.max(group.observed)).fold(0.0, f64::max);
-        [0.02, 0.05, 0.1, 0.2]
-            .into_iter()
-            .find(|most| largest <= *most && largest > 0.0)
-            .unwrap_or(1.0)
+        end_for(groups.map(|group| group.expected.max(group.observed)).fold(0.0, f64::max))
     }
 
     fn description(&self) -> String {
@@ -130,7 +126,7 @@ mod tests {
             assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN") && !svg.contains("<a>"));
         }
         let group = |expected| CalibrationGroup { expected, observed: 0.03, rows: 9 };
-        for (groups, most) in [(vec![group(0.01)], 0.05), (vec![group(0.3)], 1.0), (vec![], 1.0)] {
+        for (groups, most) in [(vec![group(0.01)], 0.05), (vec![group(0.3)], 0.4), (vec![], 1.0)] {
             let line = ClassifierLine { name: "a", roc: &[], decision: None, calibration: &groups };
             let found = ClassifierPicture { title: "t", case: "ill", lines: &[line] }.most();
             assert!((found - most).abs() < 1e-12);

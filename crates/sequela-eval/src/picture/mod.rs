@@ -42,7 +42,7 @@ pub use classifier::{ClassifierLine, ClassifierPicture};
 pub use lines::{Band, ForecastLine, ForecastLines};
 pub use loss::LossCurve;
 pub use panels::{Panel, Panels};
-pub use square::{Marked, Square, SquareLine};
+pub use square::{Marked, Spread, Square, SquareLine};
 pub use trials::{TrialCurve, TrialCurves};
 
 pub use svg::escape;

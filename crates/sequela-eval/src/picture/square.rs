@@ -3,6 +3,7 @@
 use super::axis::{Axis, Extent, Scale};
 use super::chart::{self, series_stroke};
 use super::svg::{Anchor, INK, LABEL, SMALL, Stroke, Svg, TITLE};
+use crate::bootstrap::Interval;
 use crate::classify::{CalibrationGroup, NetBenefit, RocPoint};
 
 /// A line of a square.
@@ -14,6 +15,28 @@ pub struct SquareLine<'a> {
     pub points: Vec<(f64, f64)>,
     /// Which points are marked.
     pub marked: Marked,
+    /// Intervals around points.
+    pub spread: Spread,
+}
+
+/// Intervals around the points of a line: where along the first axis, from where, to where.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Spread {
+    /// None.
+    None,
+    /// A band.
+    Band(Vec<(f64, f64, f64)>),
+    /// A bar at each point.
+    Bars(Vec<(f64, f64, f64)>),
+}
+
+impl Spread {
+    fn ends(&self) -> &[(f64, f64, f64)] {
+        match self {
+            Self::None => &[],
+            Self::Band(ends) | Self::Bars(ends) => ends,
+        }
+    }
 }
 
 /// Which points of a line are marked by a dot.
@@ -65,7 +88,7 @@ impl<'a> SquareLine<'a> {
             let at = curve.iter().rfind(|point| point.score >= threshold);
             at.map_or(Marked::None, |point| Marked::One(point.false_alarms, point.sensitivity))
         });
-        Self { name, points, marked }
+        Self { name, points, marked, spread: Spread::None }
     }
 
     /// Precision over recall, in the steps that the average precision sums.
@@ -76,19 +99,25 @@ impl<'a> SquareLine<'a> {
             points.extend([(before, precision), (recall, precision)]);
             before = recall;
         }
-        Self { name, points, marked: Marked::None }
+        Self { name, points, marked: Marked::None, spread: Spread::None }
     }
 
-    /// Observed shares over probabilities.
-    pub fn calibration(name: &'a str, groups: &[CalibrationGroup]) -> Self {
+    /// Observed shares over probabilities; a bar for each group that has an interval.
+    pub fn calibration(name: &'a str, groups: &[CalibrationGroup], intervals: &[Interval]) -> Self {
         let points = groups.iter().map(|group| (group.expected, group.observed)).collect();
-        Self { name, points, marked: Marked::Each }
+        let bars = groups.iter().zip(intervals).filter_map(|(group, interval)| {
+            interval.bounds().map(|(low, high)| (group.expected, low, high))
+        });
+        Self { name, points, marked: Marked::Each, spread: Spread::Bars(bars.collect()) }
     }
 
-    /// Net benefit of a model over thresholds.
-    pub fn decisions(name: &'a str, curve: &[NetBenefit]) -> Self {
+    /// Net benefit of a model over thresholds, with a band where there are intervals.
+    pub fn decisions(name: &'a str, curve: &[NetBenefit], intervals: &[Interval]) -> Self {
         let points = curve.iter().map(|point| (point.threshold, point.model)).collect();
-        Self { name, points, marked: Marked::None }
+        let band = curve.iter().zip(intervals).filter_map(|(point, interval)| {
+            interval.bounds().map(|(low, high)| (point.threshold, low, high))
+        });
+        Self { name, points, marked: Marked::None, spread: Spread::Band(band.collect()) }
     }
 }
 
@@ -125,7 +154,8 @@ impl<'a> Square<'a> {
         }
     }
 
-    /// Observed share over probability; the diagonal is perfect, bars along the lower edge are how
+    /// Observed share over probability, as far as groups and their intervals reach
+    /// ([`calibration_end`]); the diagonal is perfect, bars along the lower edge are how
     /// often each probability was told.
     pub fn calibration(case: &str, lines: &'a [SquareLine<'a>], frequencies: &'a [f64]) -> Self {
         Self {
@@ -136,9 +166,9 @@ impl<'a> Square<'a> {
                  told each probability"
             ),
             names: (format!("probability of {case}"), format!("observed share of {case}")),
-            ends: [UNIT; 2],
+            ends: [(0.0, calibration_end(lines)); 2],
             lines,
-            reference: Some([(0.0, 0.0), (1.0, 1.0)]),
+            reference: Some([(0.0, 0.0), (calibration_end(lines), calibration_end(lines))]),
             frequencies,
         }
     }
@@ -181,6 +211,9 @@ impl<'a> Square<'a> {
             && let (Some(from), Some(to)) = (frame.at(from), frame.at(to))
         {
             svg.line(from, to, REFERENCE);
+        }
+        for (at, line) in self.lines.iter().take(legend).enumerate() {
+            frame.spread(&mut svg, &line.spread, series_stroke(at).colour);
         }
         for (at, line) in self.lines.iter().take(legend).enumerate().rev() {
             let stroke = series_stroke(at);
@@ -257,11 +290,38 @@ impl Frame {
         (x, if shown { y } else { f64::NAN })
     }
 
+    /// A band or bars, as far as they lie between the ends.
+    fn spread(&self, svg: &mut Svg, spread: &Spread, colour: &'static str) {
+        let (low, high) = self.ends[1];
+        let shown = spread.ends().iter().filter_map(|&(x, from, to)| {
+            if to < low || from > high {
+                return None;
+            }
+            Some([self.at((x, from.max(low)))?, self.at((x, to.min(high)))?])
+        });
+        let shown: Vec<[(f64, f64); 2]> = shown.collect();
+        match spread {
+            Spread::Band(_) if shown.len() > 1 => {
+                let upper = shown.iter().map(|ends| ends[1]);
+                let lower = shown.iter().rev().map(|ends| ends[0]);
+                let outline: Vec<(f64, f64)> = upper.chain(lower).collect();
+                svg.area(&outline, colour, BAND_OPACITY);
+            }
+            Spread::Bars(_) => {
+                for [from, to] in shown {
+                    svg.line(from, to, Stroke { colour, width: 1.2, dashes: "" });
+                }
+            }
+            Spread::Band(_) | Spread::None => {}
+        }
+    }
+
     /// How often values fall into forty equal parts of the x axis, up to a sixth of the height.
     fn bars(&self, svg: &mut Svg, values: &[f64]) {
         let (low, high) = self.ends[0];
         let mut counts = [0_u32; PARTS];
-        for value in values {
+        // What lies beyond the end of the axis is left out.
+        for value in values.iter().filter(|value| **value <= high) {
             let share = (value - low) / (high - low);
             let part = (1..PARTS).filter(|&k| share >= k as f64 / PARTS as f64).count();
             counts[part] += 1;
@@ -277,6 +337,21 @@ impl Frame {
     }
 }
 
+/// Where the axes of a calibration end: all the way, or of what is rare where all groups and their
+/// intervals have their place.
+pub(super) fn calibration_end(lines: &[SquareLine<'_>]) -> f64 {
+    let points = lines.iter().flat_map(|line| &line.points).map(|(x, y)| x.max(*y));
+    // Groups without a case, or few, have wide intervals: they may be cut at the upper edge.
+    let bars = lines.iter().flat_map(|line| line.spread.ends()).map(|(_, _, high)| 0.9 * high);
+    end_for(points.chain(bars).fold(0.0, f64::max))
+}
+
+/// The end of an axis of shares, for a largest one.
+pub(super) fn end_for(largest: f64) -> f64 {
+    let ends = [0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8];
+    ends.into_iter().find(|end| largest <= *end && largest > 0.0).unwrap_or(1.0)
+}
+
 /// Pixels of the whole width, of the left edge, and of a side.
 const WIDTH: f64 = 440.0;
 const LEFT: f64 = 76.0;
@@ -285,6 +360,7 @@ const SIDE: f64 = 340.0;
 const MOST_LINES: usize = 7;
 /// Bars of the frequencies.
 const PARTS: usize = 40;
+const BAND_OPACITY: f64 = 0.18;
 const UNIT: (f64, f64) = (0.0, 1.0);
 const BAR: &str = "#cfdfec";
 const GRID: Stroke = Stroke { colour: "#e4e4e4", width: 1.0, dashes: "" };
@@ -301,8 +377,15 @@ mod tests {
             name: "<a>",
             points: vec![(0.1, f64::NAN), (0.2, 0.5), (0.3, 7.0), (0.4, 0.4)],
             marked: Marked::One(f64::NAN, 0.2),
+            spread: Spread::Band(vec![
+                (0.1, 0.2, 7.0),
+                (0.2, f64::NAN, 0.3),
+                (0.4, 2.0, 3.0),
+                (0.5, 0.1, 0.2),
+            ]),
         };
-        let lines = [odd.clone(), SquareLine { marked: Marked::Each, ..odd }];
+        let bars = Spread::Bars(odd.spread.ends().to_vec());
+        let lines = [odd.clone(), SquareLine { marked: Marked::Each, spread: bars, ..odd }];
         for square in [
             Square::roc("ill & old", &lines),
             Square::precision_recall("ill", f64::NAN, &lines),
@@ -312,6 +395,24 @@ mod tests {
             let svg = square.to_svg();
             assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN") && !svg.contains("<a>"));
         }
+    }
+
+    #[test]
+    fn axes_end_where_groups_and_intervals_do() {
+        let group = |expected| CalibrationGroup { expected, observed: 0.03, rows: 9 };
+        let high = |high| Interval::Subjects { low: 0.0, high, subjects: 9 };
+        for (expected, to, end) in
+            [(0.01, 0.04, 0.05), (0.3, 0.35, 0.4), (0.01, 0.3, 0.4), (0.9, 1.0, 1.0)]
+        {
+            let line = SquareLine::calibration("a", &[group(expected)], &[high(to)]);
+            assert!((calibration_end(&[line]) - end).abs() < 1e-12);
+        }
+        assert!((calibration_end(&[]) - 1.0).abs() < 1e-12);
+        // A probability beyond the end is not counted in the last bar.
+        let line = [SquareLine::calibration("a", &[group(0.01)], &[])];
+        let bars =
+            |told: &[f64]| Square::calibration("ill", &line, told).to_svg().matches(BAR).count();
+        assert_eq!((bars(&[0.01, 0.9]), bars(&[0.01, 0.04])), (1, 2));
     }
 
     #[test]

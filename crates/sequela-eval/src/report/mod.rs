@@ -11,8 +11,12 @@ pub use html::Page;
 pub use tripod::{Item, Known, items};
 
 use crate::Error;
-use crate::classify::{Answers, Ranking, Truth, calibration, decision_curve};
-use crate::picture::{Marked, Square, SquareLine};
+use crate::bootstrap::{Bootstrap, Interval};
+use crate::classify::{
+    Answers, CalibrationGroup, NetBenefit, Ranking, Truth, calibration_spread,
+    decision_curve_spread,
+};
+use crate::picture::{Marked, Spread, Square, SquareLine};
 use crate::table::{Align, Table};
 
 /// One classifier of a report: its name, what it says, and its threshold.
@@ -37,8 +41,20 @@ pub struct Figure {
     pub svg: String,
 }
 
+/// Pictures of one class, and what they are drawn from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drawn {
+    /// ROC, precision and recall, calibration, decision curve.
+    pub figures: Vec<Figure>,
+    /// Groups of similar probability of the first classifier, each with the interval of its
+    /// observed share.
+    pub calibration: (Vec<CalibrationGroup>, Vec<Interval>),
+    /// The decision curve of the first classifier, with the interval of its net benefit.
+    pub decisions: (Vec<NetBenefit>, Vec<Interval>),
+}
+
 /// ROC, precision and recall, calibration and decision curve of one class, `case`; the first
-/// classifier is the model.
+/// classifier is the model, whose calibration and decision curve have intervals by subject.
 ///
 /// # Errors
 /// [`Error::Shape`] and [`Error::Value`] for answers that are not one row of probabilities for
@@ -47,6 +63,7 @@ pub struct Figure {
 /// # Example
 /// ```
 /// use sequela_core::SubjectId;
+/// use sequela_eval::bootstrap::Bootstrap;
 /// use sequela_eval::classify::{Answers, Truth};
 /// use sequela_eval::report::{Judged, figures};
 /// let mut truth = Truth::new(2);
@@ -57,15 +74,16 @@ pub struct Figure {
 ///     answers.decisions.push(0);
 /// }
 /// let model = Judged { name: "GRU", answers: &answers, threshold: None };
-/// let pictures = figures(&truth, (1, "died"), &[model])?;
-/// assert_eq!(pictures.len(), 4);
+/// let drawn = figures(&truth, (1, "died"), &[model], &Bootstrap::default())?;
+/// assert_eq!((drawn.figures.len(), drawn.decisions.0.len()), (4, 60));
 /// # Ok::<(), sequela_eval::Error>(())
 /// ```
 pub fn figures(
     truth: &Truth,
     (class, case): (usize, &str),
     judged: &[Judged<'_>],
-) -> Result<Vec<Figure>, Error> {
+    bootstrap: &Bootstrap,
+) -> Result<Drawn, Error> {
     let (classes, label) = (truth.classes(), truth.is(class));
     let cases = label.iter().filter(|label| **label).count() as f64;
     let prevalence = cases / (label.len() as f64).max(1.0);
@@ -75,19 +93,27 @@ pub fn figures(
     let (mut roc, mut recall) = (Vec::new(), Vec::new());
     let (mut calibrated, mut decisions) = (Vec::new(), Vec::new());
     let mut everybody = Vec::new();
-    for one in judged {
+    let (mut model_groups, mut model_curve) = (<_>::default(), <_>::default());
+    let none = Bootstrap { replicates: 0, ..*bootstrap };
+    for (at, one) in judged.iter().enumerate() {
+        // Several bands would hide each other.
+        let bootstrap = if at == 0 { bootstrap } else { &none };
         let p = one.answers.of(class, classes);
         let ranking = Ranking::new(&p, &label)?;
         let name = one.name;
         roc.push(SquareLine::roc(name, &ranking.curve(), one.threshold));
         recall.push(SquareLine::precision_recall(name, &ranking.precision_recall()));
-        calibrated.push(SquareLine::calibration(name, &calibration(&p, &label, GROUPS)?));
-        let curve = decision_curve(&p, &label, None, &thresholds)?;
-        decisions.push(SquareLine::decisions(name, &curve));
-        everybody = curve.iter().map(|point| (point.threshold, point.all)).collect();
+        let groups = calibration_spread(truth, (class, &p), GROUPS, bootstrap)?;
+        calibrated.push(SquareLine::calibration(name, &groups.0, &groups.1));
+        let curve = decision_curve_spread(truth, (class, &p), &thresholds, bootstrap)?;
+        decisions.push(SquareLine::decisions(name, &curve.0, &curve.1));
+        if at == 0 {
+            everybody = curve.0.iter().map(|point| (point.threshold, point.all)).collect();
+            (model_groups, model_curve) = (groups, curve);
+        }
     }
-    let (name, marked) = ("acting on everybody", Marked::None);
-    decisions.push(SquareLine { name, points: everybody, marked });
+    let (name, marked, spread) = ("acting on everybody", Marked::None, Spread::None);
+    decisions.push(SquareLine { name, points: everybody, marked, spread });
     let told = judged.first().map_or_else(Vec::new, |model| model.answers.of(class, classes));
     // What is ranked: people, or the steps of their series.
     let rows = if truth.steps().is_some() { "steps" } else { "people" };
@@ -95,7 +121,7 @@ pub fn figures(
         let caption = caption.replace("ROWS", rows);
         Figure { name, caption, svg }
     };
-    Ok(vec![
+    let figures = vec![
         figure(
             "roc",
             "How the model ranks ROWS: sensitivity over 1 - specificity. Dots: at the threshold \
@@ -111,16 +137,19 @@ pub fn figures(
         figure(
             "calibration",
             "Whether risks come true: tenths of the ROWS by probability. On the diagonal they \
-             do. Bars: how often the model told each probability.",
+             do; upright lines are 95 % intervals of the model's by subject. Bars: how often the \
+             model told each probability. Of rare classes the axes end where the tenths do.",
             Square::calibration(case, &calibrated, &told).to_svg(),
         ),
         figure(
             "decision",
             "Whether acting on the model does more good than acting on everybody or on nobody (the \
-             level line), for every threshold at which one might act.",
+             level line), for every threshold at which one might act. Band: 95 % interval of the \
+             model's by subject, at each threshold alone.",
             Square::decisions(case, (most, prevalence), &decisions).to_svg(),
         ),
-    ])
+    ];
+    Ok(Drawn { figures, calibration: model_groups, decisions: model_curve })
 }
 
 /// How much of each channel was there: among those trained on, and among those judged.

@@ -6,21 +6,22 @@ use sequela_data::Cohort;
 use sequela_data::envelope::{Envelope, Placing};
 use sequela_eval::bootstrap::Bootstrap;
 use sequela_eval::classify::{Least, Subgroup, subgroups};
-use sequela_eval::report::{self, Figure, Missing};
+use sequela_eval::report::{self, Drawn, Missing};
 use sequela_formats::csv::{Cell, to_csv};
 use sequela_kernels::Context;
 
 use super::cases::{Asked, Cases};
 use super::evaluation::{Candidate, ClassEvaluation, candidates, truth};
 use super::groups::Grouping;
-use super::predictions::{Predictions, time_of};
+use super::predictions::{Predictions, columns, time_of};
 use super::turns::tuned_words;
-use super::{Classes, dossier_page};
+use super::{Classes, FoldEvaluation, dossier_page};
 use crate::Error;
-use crate::model::Model;
+use crate::model::{ChannelSpec, Model};
 use crate::overlap::Overlap;
 use crate::predict::Options;
 use crate::report::RunFile;
+use crate::study::Study;
 
 /// A judgement with everything that goes with it.
 #[derive(Debug, Clone)]
@@ -42,11 +43,20 @@ pub(super) struct Flow {
     pub(super) boxes: Vec<(String, Option<String>)>,
 }
 
-/// Everything that a report is made from.
-pub(super) struct Dossier<'a> {
+/// A model and the people that it is judged on.
+pub(super) struct Judging<'a> {
     pub(super) model: &'a Model,
     pub(super) classes: &'a Classes,
     pub(super) people: &'a Cohort,
+}
+
+/// Everything that a report is made from.
+pub(super) struct Dossier<'a> {
+    pub(super) study: &'a Study,
+    /// One; of a cross-validation one for each fold, in the order of the cases.
+    pub(super) each: Vec<Judging<'a>>,
+    /// The figures of the folds, where there are several.
+    pub(super) folds: Option<&'a FoldEvaluation>,
     pub(super) cases: &'a Cases,
     pub(super) candidates: &'a [Candidate],
     pub(super) evaluation: &'a ClassEvaluation,
@@ -57,7 +67,8 @@ pub(super) struct Dossier<'a> {
 
 /// What is worked out for a report.
 pub(super) struct Findings {
-    pub(super) pictures: Vec<(String, Vec<Figure>)>,
+    /// Of each class that is shown, its name and its pictures.
+    pub(super) pictures: Vec<(String, Drawn)>,
     pub(super) groups: Vec<Subgroup>,
     pub(super) missing: Vec<Missing>,
     /// Where each judged series lies, where the model knows.
@@ -87,9 +98,9 @@ pub fn report_classes(
     let mut evaluation = ClassEvaluation::judge(classes, &cases, &candidates, &manifest.study)?;
     evaluation.notes.extend(overlap.note());
     let dossier = Dossier {
-        model,
-        classes,
-        people: &people,
+        study: &manifest.study,
+        each: vec![Judging { model, classes, people: &people }],
+        folds: None,
         cases: &cases,
         candidates: &candidates,
         evaluation: &evaluation,
@@ -120,6 +131,23 @@ impl Dossier<'_> {
         Ok(vec![(REPORT, html), (NUMBERS, json), (PREDICTIONS, predictions)])
     }
 
+    /// The classes, of which every fold has the same.
+    pub(super) fn classes(&self) -> &Classes {
+        self.each[0].classes
+    }
+
+    /// The channels, where all folds have the same.
+    pub(super) fn schema(&self) -> Option<&[ChannelSpec]> {
+        let mut all = self.each.iter().map(|one| one.model.manifest().schema.as_slice());
+        let first = all.next()?;
+        all.all(|schema| schema == first).then_some(first)
+    }
+
+    /// Every judged series, in the order of the cases.
+    fn sequences(&self) -> impl Iterator<Item = &Sequence> {
+        self.each.iter().flat_map(|one| one.people.sequences())
+    }
+
     fn make(&self, by: &[String]) -> Result<[Vec<u8>; 3], Error> {
         let findings = Findings {
             pictures: self.pictures()?,
@@ -133,8 +161,10 @@ impl Dossier<'_> {
     }
 
     /// The pictures of the second of two classes, or of each of more.
-    fn pictures(&self) -> Result<Vec<(String, Vec<Figure>)>, Error> {
-        let truth = truth(self.classes, self.cases)?;
+    fn pictures(&self) -> Result<Vec<(String, Drawn)>, Error> {
+        let replicates = self.study.evaluate.replicates;
+        let bootstrap = Bootstrap { replicates, ..Bootstrap::default() };
+        let truth = truth(self.classes(), self.cases)?;
         let judged: Vec<report::Judged<'_>> = self
             .candidates
             .iter()
@@ -144,17 +174,20 @@ impl Dossier<'_> {
                 threshold: candidate.threshold,
             })
             .collect();
-        let told = if self.classes.count() == 2 { 1..2 } else { 0..self.classes.count().min(MOST) };
+        let count = self.classes().count();
+        let told = if count == 2 { 1..2 } else { 0..count.min(MOST) };
         told.map(|class| {
-            let case = self.classes.names[class].as_str();
-            Ok((case.to_owned(), report::figures(&truth, (class, case), &judged)?))
+            let case = self.classes().names[class].as_str();
+            Ok((case.to_owned(), report::figures(&truth, (class, case), &judged, &bootstrap)?))
         })
         .collect()
     }
 
     fn groups(&self, by: &[String]) -> Result<Vec<Subgroup>, Error> {
-        let study = &self.model.manifest().study.evaluate;
-        let truth = truth(self.classes, self.cases)?;
+        let study = &self.study.evaluate;
+        let truth = truth(self.classes(), self.cases)?;
+        // Folds whose channels differ have no groups in common.
+        let Some(schema) = self.schema() else { return Ok(Vec::new()) };
         let Some(model) = self.candidates.first() else { return Ok(Vec::new()) };
         let bootstrap = Bootstrap { replicates: study.replicates, ..Bootstrap::default() };
         let mut all = Vec::new();
@@ -169,8 +202,8 @@ impl Dossier<'_> {
             } else {
                 sequela_core::Location::file("--by").field(text.as_str())
             };
-            let grouping = Grouping::parse(text, &self.model.manifest().schema, &place)?;
-            let parts = grouping.parts(self.people.sequences())?;
+            let grouping = Grouping::parse(text, schema, &place)?;
+            let parts = grouping.parts(self.sequences())?;
             let rows = |series: Vec<usize>| -> Vec<usize> {
                 series.into_iter().flat_map(|series| self.cases.rows_of(series)).collect()
             };
@@ -184,49 +217,71 @@ impl Dossier<'_> {
     }
 
     fn missing(&self) -> Vec<Missing> {
-        let Some(train) = &self.model.manifest().encoder.envelope else { return Vec::new() };
-        let here = Envelope::of(self.people);
-        let each = train.channels.iter().zip(here.channels);
-        each.map(|(train, here)| Missing {
-            channel: train.name.clone(),
-            unit: train.unit.clone(),
-            absent: [train.absent, here.absent],
-            missing: [train.missing, here.missing],
-        })
-        .collect()
+        let mut all: Vec<(Missing, f64)> = Vec::new();
+        for one in &self.each {
+            let Some(train) = &one.model.manifest().encoder.envelope else { return Vec::new() };
+            let here = Envelope::of(one.people);
+            for (train, here) in train.channels.iter().zip(here.channels) {
+                let (absent, missing) =
+                    ([train.absent, here.absent], [train.missing, here.missing]);
+                let (channel, unit) = (train.name.clone(), train.unit.clone());
+                let Some((known, folds)) = all.iter_mut().find(|(row, _)| row.channel == channel)
+                else {
+                    all.push((Missing { channel, unit, absent, missing }, 1.0));
+                    continue;
+                };
+                // Of several folds the mean.
+                *folds += 1.0;
+                for (mean, new) in [(&mut known.absent, absent), (&mut known.missing, missing)] {
+                    for (mean, new) in mean.iter_mut().zip(new) {
+                        *mean += (new - *mean) / *folds;
+                    }
+                }
+            }
+        }
+        all.into_iter().map(|(row, _)| row).collect()
     }
 
     fn placings(&self) -> Option<Vec<Placing>> {
-        let envelope = self.model.manifest().encoder.envelope.as_ref()?;
-        Some(self.people.sequences().iter().map(|sequence| envelope.place(sequence)).collect())
+        let mut all = Vec::new();
+        for one in &self.each {
+            let envelope = one.model.manifest().encoder.envelope.as_ref()?;
+            all.extend(one.people.sequences().iter().map(|sequence| envelope.place(sequence)));
+        }
+        Some(all)
     }
 
     /// What the model said of whom; with more than two classes a column for each.
     fn predictions(&self) -> Vec<u8> {
         let Some(model) = self.candidates.first() else { return Vec::new() };
-        let count = self.classes.count();
-        let mut header: Vec<String> =
-            ["subject_id", "prediction_time", "y_true"].map(String::from).to_vec();
-        if count == 2 {
-            header.push("probability".into());
-        } else {
-            header.extend(self.classes.names.iter().map(|name| format!("probability of {name}")));
-        }
+        let count = self.classes().count();
+        let names = &self.classes().names;
+        let header = columns(self.folds.is_some(), if count == 2 { &[] } else { names });
+        let sequences: Vec<&Sequence> = self.sequences().collect();
+        // The fold of each series.
+        let folds: Vec<usize> = (1..)
+            .zip(&self.each)
+            .flat_map(|(fold, one)| std::iter::repeat_n(fold, one.people.len()))
+            .collect();
         let rows = self.cases.class.iter().zip(model.answers.probabilities.chunks_exact(count));
         let rows: Vec<Vec<Cell>> = rows
             .enumerate()
             .map(|(row, (class, p))| {
                 let (of, step) = self.cases.place(row);
-                let sequence = &self.people.sequences()[of];
+                let sequence = sequences[of];
                 let time = time_of(sequence, step).parse().map_or(Cell::Missing, Cell::Number);
                 let truth = match class {
                     Some(class) if count == 2 => Cell::Integer(i64::from(*class)),
-                    Some(class) => Cell::Text(self.classes.names[*class as usize].clone()),
+                    Some(class) => Cell::Text(names[*class as usize].clone()),
                     None => Cell::Missing,
                 };
                 let told = if count == 2 { &p[1..] } else { p };
                 let subject = Cell::Text(sequence.subject.as_str().to_owned());
-                let mut row = vec![subject, time, truth];
+                let mut row = vec![subject, time];
+                if self.folds.is_some() {
+                    row.push(Cell::Integer(i64::try_from(folds[of]).unwrap_or(0)));
+                }
+                row.push(truth);
                 row.extend(told.iter().map(|&p| Cell::Number(Predictions::shown(p))));
                 row
             })

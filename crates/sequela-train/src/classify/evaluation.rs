@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use sequela_data::Cohort;
 use sequela_eval::bootstrap::Bootstrap;
 use sequela_eval::classify::{
-    Answers, ClassDifference, ClassScore, Figure, Truth, compare, difference_table, is_stratified,
-    score, score_table,
+    Answers, ClassDifference, ClassScore, Figure, Truth, difference_table, is_stratified,
+    score_table, verdicts,
 };
 use sequela_eval::table::Table;
 use sequela_kernels::Context;
@@ -72,17 +72,17 @@ impl ClassEvaluation {
         let truth = truth(classes, cases)?;
         let replicates = study.evaluate.replicates;
         let bootstrap = Bootstrap { replicates, ..Bootstrap::default() };
-        let mut classifiers = Vec::with_capacity(candidates.len());
-        for (at, candidate) in candidates.iter().enumerate() {
-            let against =
-                || compare(&truth, &candidates[0].answers, &candidate.answers, &bootstrap);
-            classifiers.push(Classifier {
-                name: candidate.name.clone(),
-                scores: score(&truth, &candidate.answers, &bootstrap)?,
-                model_against: if at == 0 { None } else { Some(against()?) },
-                threshold: candidate.threshold,
+        let answers: Vec<&Answers> = candidates.iter().map(|one| &one.answers).collect();
+        // All in one pass over the draws.
+        let found = verdicts(&truth, &answers, &bootstrap)?;
+        let classifiers =
+            candidates.iter().zip(found).enumerate().map(|(at, (one, verdict))| Classifier {
+                name: one.name.clone(),
+                scores: verdict.scores,
+                model_against: (at > 0).then_some(verdict.first_less_this),
+                threshold: one.threshold,
             });
-        }
+        let classifiers = classifiers.collect();
         let mut subjects = truth.subjects().to_vec();
         subjects.sort_unstable();
         subjects.dedup();

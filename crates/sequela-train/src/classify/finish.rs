@@ -11,7 +11,7 @@ use sequela_data::Cohort;
 
 use super::Classes;
 use super::cases::Cases;
-use super::dossier::{Dossier, Flow, NUMBERS, PREDICTIONS, REPORT};
+use super::dossier::{Dossier, Flow, Judging, NUMBERS, PREDICTIONS, REPORT};
 use super::evaluation::{Candidate, ClassEvaluation, candidates};
 use super::held::{Held, Training};
 use super::predict::{answer, blend};
@@ -82,10 +82,11 @@ pub(super) fn finish(
     let model = model.with_classes(classes.clone());
     let mut all = files(&model, &evaluation, trained, picture);
     all.insert(1, Overlap::file(&model.manifest().provenance, &data.parts));
+    let people = if data.judged_on_training { &data.parts.train } else { &data.parts.test };
     let dossier = Dossier {
-        model: &model,
-        classes: &classes,
-        people: if data.judged_on_training { &data.parts.train } else { &data.parts.test },
+        study,
+        each: vec![Judging { model: &model, classes: &classes, people }],
+        folds: None,
         cases: &data.test,
         candidates: &candidates,
         evaluation: &evaluation,

@@ -3,15 +3,17 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use sequela_data::Cohort;
 use sequela_eval::classify::{ClassScore, Figure};
 use sequela_eval::table::{Align, Table, number};
 use sequela_kernels::Context;
 use serde_json::{Value, json};
 
 use super::cases::Cases;
+use super::dossier::{Dossier, Flow, Judging, NUMBERS, PREDICTIONS, REPORT};
 use super::evaluation::{Candidate, ClassEvaluation, PREVALENCE, candidates};
+use super::finish;
 use super::prepare::Classification;
-use super::{Classes, finish};
 use crate::model::Model;
 use crate::report::{README, RunFile};
 use crate::run::{MODEL, STUDY};
@@ -77,7 +79,7 @@ impl FoldEvaluation {
     }
 
     /// The figures that are told of each fold.
-    fn told(&self) -> impl Iterator<Item = Figure> {
+    pub(super) fn told(&self) -> impl Iterator<Item = Figure> {
         let has = |figure| {
             self.pooled.classifiers.first().is_some_and(|c| find(&c.scores, figure).is_some())
         };
@@ -173,7 +175,16 @@ pub(crate) struct Pool {
     cases: Cases,
     candidates: Vec<Candidate>,
     folds: Vec<ClassEvaluation>,
-    classes: Option<Classes>,
+    /// The model of each fold with those whom it was judged on.
+    models: Vec<(Model, Cohort)>,
+    /// Subjects in the data, those without a class too.
+    read: usize,
+}
+
+/// What a cross-validation comes to.
+pub(crate) struct PooledFolds {
+    pub(crate) evaluation: FoldEvaluation,
+    pub(crate) files: Vec<RunFile>,
 }
 
 impl Pool {
@@ -186,7 +197,8 @@ impl Pool {
             cases: Cases::default(),
             candidates: Vec::new(),
             folds: Vec::new(),
-            classes: None,
+            models: Vec::new(),
+            read: 0,
         }
     }
 
@@ -194,13 +206,13 @@ impl Pool {
     pub(crate) fn add(
         &mut self,
         data: &Classification,
-        model: &Model,
+        model: Model,
         mut evaluation: ClassEvaluation,
         context: &mut Context,
     ) -> Result<(), Error> {
         let classes = model.classes()?;
-        if let Some(before) = &self.classes
-            && before.names != classes.names
+        if let Some((before, _)) = self.models.first()
+            && before.classes()?.names != classes.names
         {
             return Err(Error::data(
                 "data.label",
@@ -208,7 +220,7 @@ impl Pool {
                 "name them: classes = [...] in data.label",
             ));
         }
-        let mut found = candidates(model, classes, &data.test, context)?;
+        let mut found = candidates(&model, classes, &data.test, context)?;
         if let Some(alias) = self.alias {
             let own = network::name(&model.manifest().study);
             let names = found.iter_mut().map(|candidate| &mut candidate.name);
@@ -218,9 +230,8 @@ impl Pool {
                 }
             }
         }
-        if self.classes.is_none() {
+        if self.models.is_empty() {
             self.candidates = found;
-            self.classes = Some(classes.clone());
         } else {
             // A baseline that a fold lacks is not judged.
             self.candidates.retain(|known| found.iter().any(|new| new.name == known.name));
@@ -234,18 +245,21 @@ impl Pool {
         self.candidates.iter_mut().for_each(|candidate| candidate.threshold = None);
         self.cases.append(&data.test);
         self.folds.push(evaluation);
+        self.models.push((model, data.parts.test.clone()));
+        self.read = data.read;
         Ok(())
     }
 
-    /// Judges all folds together; the evaluation and the picture of it.
+    /// Judges all folds together, with the files of it.
     pub(crate) fn judge(
         mut self,
         study: &Study,
         chosen: &[ChosenSettings],
-    ) -> Result<(FoldEvaluation, String), Error> {
-        let Some(classes) = self.classes else {
+    ) -> Result<PooledFolds, Error> {
+        let Some((model, _)) = self.models.first() else {
             return Err(Error::data("split.folds", "no fold was judged", "report this as a bug"));
         };
+        let classes = model.classes()?;
         // The folds' frequencies differ by chance, and against the subjects that are left for the
         // test: of all subjects together there is one frequency.
         for candidate in self.candidates.iter_mut().filter(|c| c.name == PREVALENCE) {
@@ -257,7 +271,7 @@ impl Pool {
                 probabilities.iter_mut().skip(class).step_by(classes).for_each(|p| *p = mean);
             }
         }
-        let mut pooled = ClassEvaluation::judge(&classes, &self.cases, &self.candidates, study)?;
+        let mut pooled = ClassEvaluation::judge(classes, &self.cases, &self.candidates, study)?;
         pooled.notes.push(format!(
             "cross-validation: {} folds by {}; each subject was judged once, by a model that \
              was neither trained nor tuned on it",
@@ -277,20 +291,51 @@ impl Pool {
             }
         }
         let name = format!("{}, all folds", study.study.name);
-        let picture = finish::picture(&name, &classes, &self.cases, &self.candidates)?;
-        let chosen = chosen.to_vec();
-        Ok((FoldEvaluation { pooled, folds: self.folds, chosen }, picture))
+        let picture = finish::picture(&name, classes, &self.cases, &self.candidates)?;
+        let (chosen, folds) = (chosen.to_vec(), std::mem::take(&mut self.folds));
+        let evaluation = FoldEvaluation { pooled, folds, chosen };
+        let each = self
+            .models
+            .iter()
+            .map(|(model, people)| Ok(Judging { model, classes: model.classes()?, people }));
+        let dossier = Dossier {
+            study,
+            each: each.collect::<Result<_, Error>>()?,
+            folds: Some(&evaluation),
+            cases: &self.cases,
+            candidates: &self.candidates,
+            evaluation: &evaluation.pooled,
+            flow: self.flow(study, &evaluation),
+            overlap: None,
+        };
+        let mut files = vec![
+            ("evaluation.json", evaluation.to_json().into_bytes()),
+            ("evaluation.md", evaluation.markdown().into_bytes()),
+            ("classes.svg", picture.into_bytes()),
+        ];
+        files.extend(dossier.files()?);
+        files.push((README, page(study, &evaluation).into_bytes()));
+        Ok(PooledFolds { evaluation, files })
     }
-}
 
-/// The files of a cross-validation.
-pub(crate) fn files(study: &Study, evaluation: &FoldEvaluation, picture: String) -> Vec<RunFile> {
-    vec![
-        ("evaluation.json", evaluation.to_json().into_bytes()),
-        ("evaluation.md", evaluation.markdown().into_bytes()),
-        ("classes.svg", picture.into_bytes()),
-        (README, page(study, evaluation).into_bytes()),
-    ]
+    /// Who was read, who was left out, and how the others were parted.
+    fn flow(&self, study: &Study, evaluation: &FoldEvaluation) -> Flow {
+        let (known, label) = (evaluation.pooled.subjects, &evaluation.pooled.label);
+        let left_out = self.read.saturating_sub(known);
+        let without = (left_out > 0).then(|| format!("{left_out} without {label} left out"));
+        let by = study.split.group.as_deref().unwrap_or("subject");
+        Flow {
+            boxes: vec![
+                (format!("read: {} subjects", self.read), without),
+                (format!("with {label}: {known} subjects"), None),
+                (
+                    format!("parted into {} folds by {by}", evaluation.folds.len()),
+                    Some("each fold is judged by a model of the others".into()),
+                ),
+                (format!("judged: {}", evaluation.pooled.judged()), None),
+            ],
+        }
+    }
 }
 
 /// The folder of a fold, from 1.
@@ -311,6 +356,9 @@ fn page(study: &Study, evaluation: &FoldEvaluation) -> String {
          |---|---|\n\
          | `{STUDY}` | the study as it was run, every field |\n\
          | `evaluation.md`, `evaluation.json` | figures of all subjects together and of each fold |\n\
+         | `{REPORT}` | everything about the judgement on one page, for people; open it in a browser |\n\
+         | `{NUMBERS}` | its numbers, for machines |\n\
+         | `{PREDICTIONS}` | what was said of whom by which fold: names the subjects |\n\
          | `classes.svg` | ROC curves and calibration of model and baselines, all subjects together |\n\
          | `fold-1` to `fold-{folds}` | a run each, with its `{MODEL}` and its own page{searched} |\n\n\
          `sequela {command} --resume .` goes on with folds that were stopped.\n\n{}",

@@ -54,9 +54,12 @@ impl Grouping {
 
     /// The groups in their order, each with the positions of its series; series that have no
     /// value are a last one, `not known`.
-    pub(crate) fn parts(&self, sequences: &[Sequence]) -> Result<Vec<(String, Vec<usize>)>, Error> {
+    pub(crate) fn parts<'a>(
+        &self,
+        sequences: impl IntoIterator<Item = &'a Sequence>,
+    ) -> Result<Vec<(String, Vec<usize>)>, Error> {
         let mut parts: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
-        for (at, sequence) in sequences.iter().enumerate() {
+        for (at, sequence) in sequences.into_iter().enumerate() {
             parts.entry(self.key(sequence)).or_default().push(at);
             if parts.len() > MOST {
                 return Err(Error::data(

@@ -24,6 +24,7 @@
 
 mod audit;
 mod cases;
+mod comparison;
 mod dossier;
 mod dossier_page;
 mod evaluation;
@@ -46,18 +47,19 @@ mod tests;
 mod trees;
 mod turns;
 
+pub use comparison::Comparison;
 pub use dossier::{ClassReport, report_classes};
 pub use evaluation::{ClassEvaluation, Classifier};
 pub use labels::read_labelled;
 pub use logistic::LogisticRegression;
 pub use numbers::{ClassMetric, Classes};
 pub use predict::{Classified, ClassifiedRow, StepAt, classify};
-pub use predictions::{Comparison, Predictions};
+pub use predictions::Predictions;
 pub use trees::BoostedTrees;
 
 pub(crate) use evaluation::judge;
 pub use folds::{ChosenSettings, FoldEvaluation};
-pub(crate) use folds::{Pool, files as pooled_files, folder as fold_folder};
+pub(crate) use folds::{Pool, PooledFolds, folder as fold_folder};
 pub(crate) use labels::MOST_CLASSES;
 pub(crate) use numbers::Sees;
 pub(crate) use prepare::Classification;

@@ -2,82 +2,125 @@
 //! such tables against each other.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use sequela_core::{Limits, Location, Sequence, SubjectId};
-use sequela_eval::bootstrap::Bootstrap;
-use sequela_eval::classify::{
-    Answers, ClassDifference, ClassScore, Figure, SepsisUtility, StepTruth, Truth, compare,
-    is_stratified, score,
-};
-use sequela_eval::table::{Align, Table};
+use sequela_eval::classify::{SepsisUtility, StepTruth};
 use sequela_formats::bounded;
 use sequela_formats::csv::{Cell, LineHeader, to_csv};
 use sequela_kernels::Context;
-use serde_json::{Value, json};
 
 use super::cases::{Asked, Cases, Gains};
-use super::evaluation::RARE_NOTE;
+use super::dossier::PREDICTIONS;
 use super::predict::probabilities;
 use crate::Error;
-use crate::evaluation::estimate;
 use crate::model::Model;
 use crate::predict::Options;
+use crate::run::{MODEL, STUDY};
 use crate::study::Study;
 
-/// Probabilities of the second of two classes for people whose class is known.
+/// Probabilities of classes for people whose class is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictions {
     /// What they are called among others.
     pub name: String,
-    /// The probability from which on the second class is decided, where it is known.
+    /// The probability from which on the second of two classes is decided, where it is known.
     pub threshold: Option<f64>,
+    /// The same of each fold, for rows that a cross-validation judged.
+    pub(super) fold_thresholds: Vec<Option<f64>>,
     /// What is known of rows that are the steps of series.
-    steps: Option<Gains>,
-    rows: BTreeMap<Key, (bool, f64)>,
+    pub(super) steps: Option<Gains>,
+    /// More than two classes by name, in the order of names; none for two.
+    pub(super) classes: Vec<String>,
+    pub(super) rows: BTreeMap<Key, Row>,
+}
+
+/// What is known and what was said of one row.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Row {
+    pub(super) class: u32,
+    /// Of each class.
+    pub(super) p: Vec<f64>,
+    /// The fold that judged it, from 1; 0 without folds.
+    pub(super) fold: usize,
 }
 
 /// Whose row, from when, and which of equal ones.
-type Key = (SubjectId, String, usize);
+pub(super) type Key = (SubjectId, String, usize);
 
 impl Predictions {
     /// What a model says of series with their classes.
     ///
     /// # Errors
-    /// As [`evaluate`](crate::evaluate); [`Error::Unsupported`] for other than two classes.
+    /// As [`evaluate`](crate::evaluate).
     pub fn of_model(
         model: &Model,
         sequences: &[Sequence],
         options: &Options<'_>,
     ) -> Result<Self, Error> {
         let classes = model.classes()?;
-        if classes.count() != 2 {
-            return Err(Error::Unsupported {
-                location: Location::default().field("model").into(),
-                what: "models of more than two classes are not compared".into(),
-                hint: "judge each on the same people: sequela evaluate MODEL FILE".into(),
-            });
-        }
         let manifest = model.manifest();
         let asked = Asked::known(&manifest.study);
         let cases = Cases::of(&model.cohort(sequences)?, &manifest.encoder, asked)?;
         let mut context = Context::new(options.threads.max(1))?;
         let said = probabilities(model, classes, &cases, &mut context)?;
         let mut rows = BTreeMap::new();
-        for (row, (class, p)) in cases.class.iter().zip(said.chunks_exact(2)).enumerate() {
+        let count = classes.count();
+        // Classes stand in the order of their names, as in tables that are read.
+        let order = if count == 2 { vec![0, 1] } else { by_name(&classes.names) };
+        for (row, (class, p)) in cases.class.iter().zip(said.chunks_exact(count)).enumerate() {
             let Some(class) = class else { continue };
             let (of, step) = cases.place(row);
             let time = time_of(&sequences[of], step);
-            put(&mut rows, cases.subject(row), time, (*class == 1, plain(p[1])));
+            let p = match count {
+                2 => both(plain(p[1])),
+                _ => order.iter().map(|&of| plain(p[of])).collect(),
+            };
+            let class = order.iter().position(|&of| of == *class as usize).unwrap_or(0);
+            let class = u32::try_from(class).unwrap_or(0);
+            put(&mut rows, cases.subject(row), time, Row { class, p, fold: 0 });
         }
         let name = crate::network::name(&manifest.study);
-        let (threshold, steps) = (classes.threshold, None);
-        Ok(Self { name, threshold, steps, rows }.of_study(&manifest.study))
+        let names = if count == 2 { &[][..] } else { &order };
+        let names = names.iter().map(|&of| classes.names[of].clone()).collect();
+        let plain = Self {
+            name,
+            threshold: classes.threshold,
+            fold_thresholds: Vec::new(),
+            steps: None,
+            classes: names,
+            rows,
+        };
+        Ok(plain.of_study(&manifest.study))
     }
 
-    /// Reads a table with columns `subject_id`, `prediction_time`, `y_true` (0 or 1) and
-    /// `probability`, as a run leaves it or as any other program writes it.
+    /// The `predictions.csv` that a run left in its folder, or a cross-validation, with the
+    /// thresholds that the model files keep.
+    ///
+    /// # Errors
+    /// As [`Predictions::read`]; what loading a model gives.
+    pub fn of_run(folder: &Path, limits: &Limits) -> Result<Self, Error> {
+        let found = Self::read(&folder.join(PREDICTIONS), limits)?;
+        let threshold = |model: &Model| model.manifest().classes.as_ref().and_then(|c| c.threshold);
+        let folds = found.rows.values().map(|row| row.fold).max().unwrap_or(0);
+        if folds == 0 {
+            let model = Model::load(&folder.join(MODEL), limits)?;
+            return Ok(found.decided_from(threshold(&model)).of_study(&model.manifest().study));
+        }
+        let study = Study::load(&folder.join(STUDY), &[])?;
+        let thresholds = (1..=folds).map(|fold| -> Result<Option<f64>, Error> {
+            let path = super::fold_folder(folder, fold).join(MODEL);
+            Ok(threshold(&Model::load(&path, limits)?))
+        });
+        let fold_thresholds = thresholds.collect::<Result<_, _>>()?;
+        Ok(Self { fold_thresholds, ..found.of_study(&study) })
+    }
+
+    /// Reads a table with columns `subject_id`, `prediction_time`, `y_true` and `probability`, as
+    /// a run leaves it or as any other program writes it; `y_true` is 1 for a case, else 0.
+    ///
+    /// With more than two classes there is a column `probability of NAME` for each of them, and
+    /// `y_true` is a name. A column `fold` says which fold of a cross-validation judged the row.
     ///
     /// # Errors
     /// What reading a file gives; [`Error::Data`], with file, line and field, for a missing column
@@ -95,8 +138,9 @@ impl Predictions {
         let first = lines.next().map_or("", |(_, line)| line.trim_start_matches('\u{feff}'));
         let header = LineHeader::parse(first).map_err(|_| bad_line(1))?;
         let names = header.cells(first).map_err(|_| bad_line(1))?;
+        let place = |name: &str| names.iter().position(|found| found.trim() == name);
         let column = |name: &str| {
-            names.iter().position(|found| found.trim() == name).ok_or_else(|| {
+            place(name).ok_or_else(|| {
                 refuse(
                     1,
                     name,
@@ -106,7 +150,28 @@ impl Predictions {
             })
         };
         let (who, time) = (column("subject_id")?, column("prediction_time")?);
-        let (truth, probability) = (column("y_true")?, column("probability")?);
+        let (truth, fold) = (column("y_true")?, place("fold"));
+        let classes: Vec<String> = {
+            let told = names.iter().filter_map(|name| name.trim().strip_prefix(OF_CLASS));
+            let mut told: Vec<String> = told.map(|name| name.trim().to_owned()).collect();
+            told.sort_unstable();
+            told
+        };
+        if classes.len() == 1 || classes.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(refuse(
+                1,
+                "probability of",
+                "there are not several classes with a column each",
+                "give each class a column, or of two classes the second alone: probability",
+            ));
+        }
+        // Of two classes the column of the case, else one of each class.
+        let told: Vec<(usize, String)> = if classes.is_empty() {
+            vec![(column("probability")?, "probability".to_owned())]
+        } else {
+            let names = classes.iter().map(|class| format!("{OF_CLASS}{class}"));
+            names.map(|name| Ok((column(&name)?, name))).collect::<Result<_, Error>>()?
+        };
         let mut rows = BTreeMap::new();
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
             let cells = header.cells(line).map_err(|_| bad_line(number))?;
@@ -117,28 +182,58 @@ impl Predictions {
                 })
             };
             let class = match cell(truth, "y_true")? {
-                "0" => false,
-                "1" => true,
-                _ => {
+                "0" if classes.is_empty() => Some(0),
+                "1" if classes.is_empty() => Some(1),
+                name => classes.iter().position(|class| class == name),
+            };
+            let Some(class) = class.and_then(|class| u32::try_from(class).ok()) else {
+                let (what, hint) = if classes.is_empty() {
+                    ("it is neither 0 nor 1", "write 1 for a case")
+                } else {
+                    ("it is no class that has a column", "write the name of a class")
+                };
+                return Err(refuse(number, "y_true", what, hint));
+            };
+            let mut p = Vec::with_capacity(told.len().max(2));
+            for (at, name) in &told {
+                let one: Option<f64> = cell(*at, name)?.parse().ok();
+                let Some(one) = one.filter(|p| (0.0..=1.0).contains(p)) else {
                     return Err(refuse(
                         number,
-                        "y_true",
-                        "it is neither 0 nor 1",
-                        "write 1 for a case",
+                        name,
+                        "it is not a number from 0 to 1",
+                        "write the probability of a case",
                     ));
-                }
-            };
-            let p: Option<f64> = cell(probability, "probability")?.parse().ok();
-            let Some(p) = p.filter(|p| (0.0..=1.0).contains(p)) else {
+                };
+                p.push(one);
+            }
+            if classes.is_empty() {
+                p = both(p[0]);
+            } else if (p.iter().sum::<f64>() - 1.0).abs() > ADD_UP {
                 return Err(refuse(
                     number,
-                    "probability",
-                    "it is not a number from 0 to 1",
-                    "write the probability of a case",
+                    "probability of",
+                    "the probabilities of the row do not add up to 1",
+                    "write one for every class",
                 ));
+            }
+            let fold = match fold {
+                None => 0,
+                Some(at) => match cell(at, "fold")?.parse() {
+                    Ok(fold) if (1..=MOST_FOLDS).contains(&fold) => fold,
+                    _ => {
+                        return Err(refuse(
+                            number,
+                            "fold",
+                            "it is no number of a fold",
+                            "write a number from 1, or leave the column out",
+                        ));
+                    }
+                },
             };
             let subject = SubjectId::new(cell(who, "subject_id")?);
-            put(&mut rows, &subject, cell(time, "prediction_time")?.to_owned(), (class, p));
+            let row = Row { class, p, fold };
+            put(&mut rows, &subject, cell(time, "prediction_time")?.to_owned(), row);
         }
         if rows.is_empty() {
             return Err(refuse(
@@ -150,7 +245,8 @@ impl Predictions {
         }
         let name =
             path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok(Self { name, threshold: None, steps: None, rows })
+        let (threshold, fold_thresholds, steps) = (None, Vec::new(), None);
+        Ok(Self { name, threshold, fold_thresholds, steps, classes, rows })
     }
 
     /// A probability with its own shortest digits.
@@ -183,9 +279,10 @@ impl Predictions {
     }
 
     /// What is known of the rows as steps, in the order of time.
-    fn step_truth(&self, gains: Gains) -> StepTruth {
+    pub(super) fn step_truth(&self, gains: Gains) -> StepTruth {
         let time = |key: &Key| key.1.parse::<f64>().unwrap_or(f64::NAN);
-        let rows: Vec<(&Key, bool)> = self.rows.iter().map(|(key, row)| (key, row.0)).collect();
+        let rows: Vec<(&Key, bool)> =
+            self.rows.iter().map(|(key, row)| (key, row.class == 1)).collect();
         let mut truth = StepTruth { days: None, gains: vec![[0.0; 2]; rows.len()] };
         let (mut start, mut hours, mut steps) = (0, 0.0, 0.0);
         for of_one in rows.chunk_by(|a, b| a.0.0 == b.0.0) {
@@ -210,205 +307,42 @@ impl Predictions {
 
     /// The table.
     pub fn to_csv(&self) -> Vec<u8> {
-        let rows: Vec<Vec<Cell>> = self
-            .rows
-            .iter()
-            .map(|((subject, time, _), (class, p))| {
-                let time = time.parse().map_or_else(|_| Cell::Text(time.clone()), Cell::Number);
-                let class = Cell::Integer(i64::from(*class));
-                vec![Cell::Text(subject.as_str().to_owned()), time, class, Cell::Number(*p)]
-            })
-            .collect();
-        to_csv(&COLUMNS, &rows)
-    }
-
-    /// One less the other, on the same rows.
-    ///
-    /// Figures of decisions are left out unless both have a threshold.
-    ///
-    /// # Errors
-    /// [`Error::Data`] where the rows are not of the same people at the same times with the same
-    /// classes; [`Error::Judge`] where a figure cannot be made.
-    pub fn compare(&self, other: &Self, replicates: u32) -> Result<Comparison, Error> {
-        self.refuse_others(other)?;
-        let mut truth = Truth::new(2);
-        for ((subject, _, _), (class, _)) in &self.rows {
-            truth.push(subject, u32::from(*class))?;
-        }
-        if let (Some(gains), Some(_)) = (self.steps, other.steps) {
-            truth = truth.of_steps(self.step_truth(gains))?;
-        }
-        let decides = self.threshold.is_some() && other.threshold.is_some();
-        let told = |figure: Figure| decides || !figure.is_of_decisions();
-        let (one, two) = (self.answers(), other.answers());
-        let bootstrap = Bootstrap { replicates, ..Bootstrap::default() };
-        let scores = |answers: &Answers| -> Result<Vec<ClassScore>, Error> {
-            let all = score(&truth, answers, &bootstrap)?;
-            Ok(all.into_iter().filter(|score| told(score.figure)).collect())
-        };
-        let differences = compare(&truth, &one, &two, &bootstrap)?;
-        let changed = one.decisions.iter().zip(&two.decisions).zip(truth.class());
-        let mut flips = [0; 2];
-        for ((one, two), class) in changed {
-            flips[*class as usize] += usize::from(one != two);
-        }
-        Ok(Comparison {
-            names: [self.name.clone(), other.name.clone()],
-            subjects: truth.subject_count(),
-            rows: truth.rows(),
-            cases: truth.class().iter().filter(|class| **class == 1).count(),
-            scores: [scores(&one)?, scores(&two)?],
-            differences: differences.into_iter().filter(|d| told(d.figure)).collect(),
-            flips: decides.then_some(flips),
-            notes: if is_stratified(&truth) { vec![RARE_NOTE.into()] } else { Vec::new() },
-        })
-    }
-
-    fn answers(&self) -> Answers {
-        let threshold = self.threshold.unwrap_or(0.5);
-        let p = self.rows.values().map(|(_, p)| *p);
-        Answers {
-            probabilities: p.clone().flat_map(|p| [1.0 - p, p]).collect(),
-            decisions: p.map(|p| u32::from(p >= threshold)).collect(),
-        }
-    }
-
-    fn refuse_others(&self, other: &Self) -> Result<(), Error> {
-        let strangers = |these: &Self, those: &Self| {
-            these.rows.keys().filter(|key| !those.rows.contains_key(*key)).count()
-        };
-        let (here, there) = (strangers(self, other), strangers(other, self));
-        if here + there > 0 {
-            return Err(Error::data(
-                "subject_id, prediction_time",
-                format!(
-                    "the two were not judged on the same rows: {here} of {} are in the first only, {there} of {} in the second only",
-                    self.rows.len(),
-                    other.rows.len()
-                ),
-                "judge both on the same people",
-            ));
-        }
-        let turned = self.rows.iter().filter(|(key, row)| other.rows[*key].0 != row.0).count();
-        if turned > 0 {
-            return Err(Error::data(
-                "y_true",
-                format!("{turned} rows are of another class in the second than in the first"),
-                "judge both against the same outcomes",
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// Two classifiers on the same people.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Comparison {
-    /// What they are called.
-    pub names: [String; 2],
-    /// People.
-    pub subjects: usize,
-    /// Rows.
-    pub rows: usize,
-    /// Rows that are cases.
-    pub cases: usize,
-    /// Figures of each.
-    pub scores: [Vec<ClassScore>; 2],
-    /// The first less the second.
-    pub differences: Vec<ClassDifference>,
-    /// Rows that are decided otherwise, of controls and of cases.
-    pub flips: Option<[usize; 2]>,
-    /// What has to be known to read the figures.
-    pub notes: Vec<String>,
-}
-
-impl Comparison {
-    /// Every figure of both, and their difference.
-    pub fn table(&self) -> Table {
-        let [one, two] = &self.names;
-        let (one, two) =
-            if one == two { ("first", "second") } else { (one.as_str(), two.as_str()) };
-        let less = format!("{one} less {two}");
-        let names = [
-            ("figure", Align::Left),
-            (one, Align::Right),
-            (two, Align::Right),
-            (&less, Align::Right),
-        ];
-        let mut table = Table::new(&names);
-        for ((a, b), difference) in
-            self.scores[0].iter().zip(&self.scores[1]).zip(&self.differences)
-        {
-            let figure = a.figure;
-            let better = if figure.is_error() { " (lower is better)" } else { "" };
-            let mut row = vec![format!("{}{better}", figure.name())];
-            for estimate in [a.estimate, b.estimate, difference.estimate] {
-                row.push(
-                    estimate.map_or_else(
-                        || "undefined".to_owned(),
-                        |estimate| table.figure(&estimate, 3),
-                    ),
-                );
+        let has_folds = self.rows.values().any(|row| row.fold > 0);
+        let rows = self.rows.iter().map(|((subject, time, _), row)| {
+            let time = time.parse().map_or_else(|_| Cell::Text(time.clone()), Cell::Number);
+            let mut cells = vec![Cell::Text(subject.as_str().to_owned()), time];
+            if has_folds {
+                cells.push(Cell::Integer(i64::try_from(row.fold).unwrap_or(0)));
             }
-            table.row(row);
-        }
-        table
+            match self.classes.get(row.class as usize) {
+                Some(name) => cells.push(Cell::Text(name.clone())),
+                None => cells.push(Cell::Integer(i64::from(row.class))),
+            }
+            let told = if self.classes.is_empty() { &row.p[1..] } else { &row.p };
+            cells.extend(told.iter().map(|&p| Cell::Number(p)));
+            cells
+        });
+        let header = columns(has_folds, &self.classes);
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        to_csv(&header, &rows.collect::<Vec<_>>())
     }
 
-    /// Who was judged, the table, and what differs, for a terminal.
-    pub fn text(&self) -> String {
-        let mut text = format!(
-            "{} rows of {} subjects, {} of them cases; intervals and differences by subject, on the \
-             same draws\n\n{}",
-            self.rows,
-            self.subjects,
-            self.cases,
-            self.table().text()
-        );
-        if let Some([controls, cases]) = self.flips {
-            let _ = writeln!(text, "\ndecided otherwise: {controls} controls, {cases} cases");
-        }
-        for note in &self.notes {
-            let _ = writeln!(text, "note: {note}");
-        }
-        text
+    /// Number of classes, K.
+    pub(super) fn count(&self) -> usize {
+        self.classes.len().max(2)
     }
 
-    /// Whether a paired difference of a figure that has a better side lies wholly to one side of 0.
-    pub fn told_apart(&self) -> bool {
-        let apart = |d: &ClassDifference| {
-            let estimate = d.estimate.filter(|_| d.figure.aim().is_none());
-            estimate.is_some_and(|e| e.interval.is_below(0.0) || e.interval.is_above(0.0))
-        };
-        self.differences.iter().any(apart)
+    /// From which probability on the case of a row is decided.
+    pub(super) fn threshold_of(&self, row: &Row) -> Option<f64> {
+        match row.fold.checked_sub(1) {
+            Some(fold) => self.fold_thresholds.get(fold).copied().flatten().or(self.threshold),
+            None => self.threshold,
+        }
     }
 
-    /// All of it as JSON.
-    pub fn to_json(&self) -> String {
-        let figures = |scores: &[ClassScore]| -> Value {
-            let each = scores
-                .iter()
-                .map(|s| (s.figure.key().to_owned(), s.estimate.as_ref().map(estimate).into()));
-            Value::Object(each.collect())
-        };
-        let differences: serde_json::Map<String, Value> = self
-            .differences
-            .iter()
-            .map(|d| (d.figure.key().to_owned(), d.estimate.as_ref().map(estimate).into()))
-            .collect();
-        let flips =
-            self.flips.map(|[controls, cases]| json!({ "controls": controls, "cases": cases }));
-        json!({
-            "names": self.names,
-            "rows": self.rows,
-            "subjects": self.subjects,
-            "cases": self.cases,
-            "figures": [figures(&self.scores[0]), figures(&self.scores[1])],
-            "first_less_second": differences,
-            "decided_otherwise": flips,
-            "notes": self.notes,
-        })
-        .to_string()
+    /// Whether decisions are known: of two classes by a threshold, of more the most probable.
+    pub(super) fn decides(&self) -> bool {
+        !self.classes.is_empty() || self.rows.values().all(|row| self.threshold_of(row).is_some())
     }
 }
 
@@ -423,7 +357,33 @@ fn plain(p: f32) -> f64 {
     p.to_string().parse().unwrap_or(f64::from(p))
 }
 
-fn put(rows: &mut BTreeMap<Key, (bool, f64)>, subject: &SubjectId, time: String, row: (bool, f64)) {
+/// The positions of names, in the order of names.
+fn by_name(names: &[String]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by(|&a, &b| names[a].cmp(&names[b]));
+    order
+}
+
+/// Of control and case.
+fn both(case: f64) -> Vec<f64> {
+    vec![1.0 - case, case]
+}
+
+/// The columns of a table of predictions; of two classes, which have no names here, the case alone.
+pub(super) fn columns(has_folds: bool, classes: &[String]) -> Vec<String> {
+    let mut all = vec!["subject_id".to_owned(), "prediction_time".to_owned()];
+    if has_folds {
+        all.push("fold".to_owned());
+    }
+    all.push("y_true".to_owned());
+    if classes.is_empty() {
+        all.push("probability".to_owned());
+    }
+    all.extend(classes.iter().map(|class| format!("{OF_CLASS}{class}")));
+    all
+}
+
+fn put(rows: &mut BTreeMap<Key, Row>, subject: &SubjectId, time: String, row: Row) {
     let mut key = (subject.clone(), time, 0);
     while rows.contains_key(&key) {
         key.2 += 1;
@@ -431,7 +391,12 @@ fn put(rows: &mut BTreeMap<Key, (bool, f64)>, subject: &SubjectId, time: String,
     rows.insert(key, row);
 }
 
-const COLUMNS: [&str; 4] = ["subject_id", "prediction_time", "y_true", "probability"];
+/// Before the name of a class in the name of its column.
+const OF_CLASS: &str = "probability of ";
+/// How far the probabilities of a row may be from 1 together: six digits of each are enough.
+const ADD_UP: f64 = 1e-4;
+/// Numbers of folds that are taken.
+const MOST_FOLDS: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -473,6 +438,44 @@ mod tests {
         }
         assert!(read("subject_id,prediction_time,y_true,probability\n").is_err());
         assert!(read("").is_err());
+    }
+
+    const THREE: &str = "subject_id,prediction_time,fold,y_true,probability of b,probability of a,probability of c\n\
+        p,1,1,a,0.2,0.7,0.1\nq,1,2,b,0.2,0.5,0.3\nr,1,1,c,0.25,0.25,0.5\n";
+
+    #[test]
+    fn more_classes_have_a_column_each_in_any_order() {
+        let three = read(THREE).unwrap();
+        let text = String::from_utf8(three.to_csv()).unwrap();
+        assert!(text.contains("fold,y_true,probability of a,probability of b,probability of c\np,1,1,a,0.7,0.2,0.1"), "{text}");
+        assert_eq!(read(&text).unwrap(), three);
+        let same = three.compare(&three, 20).unwrap();
+        assert_eq!(
+            (same.counts.as_slice(), same.flips.as_deref()),
+            (&[1, 1, 1][..], Some(&[0; 3][..]))
+        );
+        assert!(same.text().starts_with("3 rows of 3 subjects, 1 a, 1 b, 1 c;"), "{}", same.text());
+        for (from, to, wanted) in [
+            ("q,1,2,b", "q,1,2,d", "p.csv:3, field y_true: it is no class that has a column"),
+            (
+                "0.25,0.25,0.5",
+                "0.25,0.25,0.4",
+                "p.csv:4, field probability of: the probabilities of",
+            ),
+            (
+                "0.25,0.25,0.5",
+                "0.25,0.25,1.5",
+                "p.csv:4, field probability of c: it is not a number",
+            ),
+            ("r,1,1", "r,1,0", "p.csv:4, field fold: it is no number of a fold"),
+            ("probability of b", "probability of a", "p.csv:1, field probability of"),
+        ] {
+            let error = read(&THREE.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
+        let two = read(GOOD).unwrap();
+        let error = two.compare(&three, 10).unwrap_err().to_string();
+        assert!(error.contains("do not tell the same classes"), "{error}");
     }
 
     #[test]

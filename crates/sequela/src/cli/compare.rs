@@ -14,9 +14,10 @@ use super::run::parsed;
 /// Arguments of `sequela compare`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Each of ONE and TWO is the folder of a run, whose predictions.csv is taken, or a table with columns
-subject_id, prediction_time, y_true (0 or 1) and probability, whatever program wrote it. With --on both
-are models (or folders of runs), which are judged on the people of that file.
+Each of ONE and TWO is the folder of a run or of a cross-validation, whose predictions.csv is taken, or a
+table with columns subject_id, prediction_time, y_true (0 or 1) and probability, whatever program wrote
+it; of more than two classes y_true is a name, and each has a column \"probability of NAME\". With --on
+both are models (or folders of runs), which are judged on the people of that file.
 
 Differences are paired: ONE less TWO on the same people and the same draws of them, with a 95 % interval
 by subject. Other people, times or outcomes in one than in the other are refused. Figures of decisions
@@ -82,9 +83,6 @@ impl Compare {
             }
             return Ok(Predictions::read(path, &limits)?.named(name));
         }
-        let found = Predictions::read(&path.join("predictions.csv"), &limits)?;
-        let model = Model::load(&model_file(path), &limits)?;
-        let threshold = model.manifest().classes.as_ref().and_then(|classes| classes.threshold);
-        Ok(found.named(name).decided_from(threshold).of_study(&model.manifest().study))
+        Ok(Predictions::of_run(path, &limits)?.named(name))
     }
 }
