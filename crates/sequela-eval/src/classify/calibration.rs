@@ -114,11 +114,69 @@ impl LineFit {
         let Some(spread) = self.spread(weights) else { return found };
         let moved = Problem { rows: &[], width: 0, offsets: Some(&self.log_odds), ..plain };
         let [first, slope, intercept] = self.start;
-        found.intercept = moved.fit_from(vec![first])[0];
+        // Draws lie near all rows, where Newton's steps need no loss to guide them.
+        let near = self.near(weights, [1.0, first], Moved::Intercept);
+        found.intercept = near.map_or_else(|| moved.fit_from(vec![first])[0], |line| line[1]);
         if spread == Spread::Overlap {
-            found.slope = plain.fit_from(vec![slope, intercept])[0];
+            let near = self.near(weights, [slope, intercept], Moved::Both);
+            found.slope =
+                near.map_or_else(|| plain.fit_from(vec![slope, intercept])[0], |line| line[0]);
         }
         found
+    }
+
+    /// Slope and intercept by whole steps of Newton's method from a start that is near, to where
+    /// [`Problem::exact`] ends; none where a step does not come nearer.
+    fn near(&self, weights: Option<&[f64]>, start: [f64; 2], moved: Moved) -> Option<[f64; 2]> {
+        let [mut slope, mut intercept] = start;
+        let enough = EXACT * (1.0 + self.labels.len() as f64);
+        let mut before = f64::INFINITY;
+        for _ in 0..STEPS {
+            let [gz, g1, hzz, hz, h1] = self.derivatives(weights, [slope, intercept]);
+            let steepest = match moved {
+                Moved::Intercept => g1.abs(),
+                Moved::Both => g1.abs().max(gz.abs()),
+            };
+            if steepest < enough {
+                return Some([slope, intercept]);
+            }
+            if steepest >= before || steepest.is_nan() {
+                return None;
+            }
+            before = steepest;
+            let determinant = match moved {
+                Moved::Intercept => h1,
+                Moved::Both => hzz * h1 - hz * hz,
+            };
+            if determinant <= 0.0 {
+                return None;
+            }
+            if moved == Moved::Intercept {
+                intercept -= g1 / h1;
+            } else {
+                slope -= (h1 * gz - hz * g1) / determinant;
+                intercept -= (hzz * g1 - hz * gz) / determinant;
+            }
+        }
+        None
+    }
+
+    /// Gradient and curvature of the loss of a line: of slope and intercept, then of both squared
+    /// and their product, as z z, z, 1.
+    fn derivatives(&self, weights: Option<&[f64]>, [slope, intercept]: [f64; 2]) -> [f64; 5] {
+        let mut sums = [0.0; 5];
+        for (at, (&z, &label)) in self.log_odds.iter().zip(&self.labels).enumerate() {
+            let v = weight(weights, at);
+            if v <= 0.0 {
+                continue;
+            }
+            let p = 1.0 / (1.0 + libm::exp(-(slope * z + intercept)));
+            let error = v * (p - f64::from(u8::from(label)));
+            let bend = v * p * (1.0 - p);
+            let row = [error * z, error, bend * z * z, bend * z, bend];
+            sums.iter_mut().zip(row).for_each(|(sum, one)| *sum += one);
+        }
+        sums
     }
 
     /// The same, whose next fits start from here.
@@ -153,6 +211,13 @@ impl LineFit {
         let apart = case[0] >= control[1] || control[0] >= case[1];
         Some(if apart { Spread::Apart } else { Spread::Overlap })
     }
+}
+
+/// Which of slope and intercept are looked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Moved {
+    Intercept,
+    Both,
 }
 
 #[derive(Debug, PartialEq)]
@@ -246,6 +311,10 @@ pub(crate) fn log_odds_of(p: f64) -> f64 {
     libm::log(p) - libm::log1p(-p)
 }
 
+/// The slope of the loss, for each row, at which a line is found: that of [`Problem::exact`].
+const EXACT: f64 = 1e-14;
+/// Steps that are tried without a look at the loss.
+const STEPS: usize = 12;
 /// Bins of the expected calibration error.
 pub(super) const BINS: usize = 10;
 
