@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 
-RECENT, TAIL, SLACK, RARELY, ENOUGH = 7, 0.001, 0.005, 0.01, 100
+RECENT, TAIL, SLACK, RARELY, ENOUGH = 7, 0.001, 0.005, 0.01, 1000
 NAMES = ["pulse", "lactate", "temperature"]
 
 

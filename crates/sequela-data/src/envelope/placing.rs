@@ -38,81 +38,137 @@ impl Placing {
 
     /// All that lies outside, in words; empty where nothing does.
     pub fn why(&self) -> String {
-        let each = self.outside.iter().map(|outside| match &outside.channel {
-            Some(channel) => format!("{channel}: {}", outside.why),
-            None => outside.why.clone(),
-        });
-        each.collect::<Vec<_>>().join("; ")
+        let mut text = String::new();
+        for outside in &self.outside {
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            if let Some(channel) = &outside.channel {
+                text.push_str(channel);
+                text.push_str(": ");
+            }
+            text.push_str(&outside.why);
+        }
+        text
     }
+}
+
+/// One thing that lies outside, before it is put into words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    Nothing,
+    Steps(End),
+    MoreMissing,
+    Distance(End),
+    /// Of a channel, by its place.
+    Channel(usize, ChannelReason),
+}
+
+/// What is the matter with a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChannelReason {
+    Absent,
+    Unknown,
+    Value(End),
+    Often,
 }
 
 impl Envelope {
     /// Where what was looked at lies.
     pub(super) fn judge(&self, look: &Look) -> Placing {
         let mut outside = Vec::new();
-        let mut say = |channel: Option<&ChannelEnvelope>, why: String| {
-            outside.push(Outside { channel: channel.map(|channel| channel.name.clone()), why });
-        };
+        self.reasons(look, |reason| outside.push(self.tell(reason)));
+        Placing { missing: look.missing, outside }
+    }
+
+    /// Says each reason why what was looked at lies outside.
+    pub(super) fn reasons(&self, look: &Look, mut say: impl FnMut(Reason)) {
         let nothing = look.channels.iter().all(|channel| channel.count == 0);
         if nothing {
-            say(None, "nothing was observed".to_owned());
+            say(Reason::Nothing);
         }
         if let Some(end) = beyond(look.steps as f64, self.steps) {
-            let [low, high] = self.steps;
-            say(None, format!("{} steps than in training ({low:.0} to {high:.0})", end.of_count()));
+            say(Reason::Steps(end));
         }
         if !nothing && look.missing > self.missing[1] + SLACK {
-            let most = 100.0 * self.missing[1];
-            say(None, format!("more is missing than in training (up to {most:.1} %)"));
+            say(Reason::MoreMissing);
         }
         if let (Some(found), Some(ends)) = (look.interval, self.interval_hours)
             && let Some(end) = beyond(found, ends)
         {
-            let [low, high] = ends.map(short);
-            say(
-                None,
-                format!(
-                    "steps lie {} apart than in training ({low} to {high} h)",
-                    end.of_distance()
-                ),
-            );
+            say(Reason::Distance(end));
         }
-        for (found, known) in look.channels.iter().zip(&self.channels) {
+        for (at, (found, known)) in look.channels.iter().zip(&self.channels).enumerate() {
+            let mut say = |reason| say(Reason::Channel(at, reason));
             if found.count == 0 {
                 if known.absent < RARELY && known.middle.is_some() && !nothing {
-                    let absent = 100.0 * known.absent;
-                    say(Some(known), format!("not observed, as in {absent:.1} % of training"));
+                    say(ChannelReason::Absent);
                 }
                 continue;
             }
             let Some(middle) = known.middle else {
-                say(Some(known), "never observed in training".to_owned());
+                say(ChannelReason::Unknown);
                 continue;
             };
             if let Some(end) = beyond(found.middle, middle) {
-                let [low, high] = middle.map(short);
-                let unit = if known.unit.is_empty() { "" } else { &format!(" {}", known.unit) };
-                say(
-                    Some(known),
-                    format!("{} than in training ({low} to {high}{unit})", end.of_value()),
-                );
+                say(ChannelReason::Value(end));
             }
             // One or two observations of a short sequence are no rate.
             if found.count > 2 && found.share > known.observed[1] + SLACK {
-                let most = 100.0 * known.observed[1];
-                say(
-                    Some(known),
-                    format!("observed more often than in training (up to {most:.1} % of steps)"),
-                );
+                say(ChannelReason::Often);
             }
         }
-        Placing { missing: look.missing, outside }
+    }
+
+    /// A reason in words, without a value of the sequence.
+    pub(super) fn tell(&self, reason: Reason) -> Outside {
+        let why = match reason {
+            Reason::Nothing => "nothing was observed".to_owned(),
+            Reason::Steps(end) => {
+                let [low, high] = self.steps;
+                format!("{} steps than in training ({low:.0} to {high:.0})", end.of_count())
+            }
+            Reason::MoreMissing => {
+                let most = 100.0 * self.missing[1];
+                format!("more is missing than in training (up to {most:.1} %)")
+            }
+            Reason::Distance(end) => {
+                let [low, high] = self.interval_hours.unwrap_or_default().map(short);
+                let apart = end.of_distance();
+                format!("steps lie {apart} apart than in training ({low} to {high} h)")
+            }
+            Reason::Channel(at, reason) => {
+                let known = &self.channels[at];
+                return Outside { channel: Some(known.name.clone()), why: known.tell(reason) };
+            }
+        };
+        Outside { channel: None, why }
+    }
+}
+
+impl ChannelEnvelope {
+    fn tell(&self, reason: ChannelReason) -> String {
+        match reason {
+            ChannelReason::Absent => {
+                format!("not observed, as in {:.1} % of training", 100.0 * self.absent)
+            }
+            ChannelReason::Unknown => "never observed in training".to_owned(),
+            ChannelReason::Value(end) => {
+                let [low, high] = self.middle.unwrap_or_default().map(short);
+                let unit = if self.unit.is_empty() { "" } else { &format!(" {}", self.unit) };
+                format!("{} than in training ({low} to {high}{unit})", end.of_value())
+            }
+            ChannelReason::Often => {
+                let most = 100.0 * self.observed[1];
+                format!("observed more often than in training (up to {most:.1} % of steps)")
+            }
+        }
     }
 }
 
 /// Which end a number lies beyond.
-#[derive(Clone, Copy)]
-enum End {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
     Low,
     High,
 }

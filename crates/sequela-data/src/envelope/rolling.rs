@@ -5,7 +5,7 @@
 //! [`Envelope::place_window`] goes by.
 
 use super::look::Look;
-use super::placing::{Placing, RARELY, SLACK, limits};
+use super::placing::{ChannelReason, End, Outside, Placing, RARELY, Reason, SLACK, limits};
 use super::{ChannelEnvelope, Envelope};
 
 /// An envelope of windows for many subjects' last windows, each of which moves on by a step at a time.
@@ -41,6 +41,8 @@ pub struct Rolling {
     /// Between what distances lie, where they are judged.
     distance: Option<[f64; 2]>,
     channels: Vec<Bounds>,
+    /// All that can lie outside, in words: a stream may say the same again and again.
+    words: Vec<(Reason, Outside)>,
 }
 
 /// What the middle of a channel and its count have to lie within.
@@ -83,6 +85,7 @@ impl Rolling {
             is_length_inside: (fewest..=most).contains(&(length as f64)),
             distance: envelope.interval_hours.map(limits).filter(|_| length > 1),
             channels: envelope.channels.iter().map(bounds).collect(),
+            words: words(envelope),
             envelope: envelope.clone(),
         }
     }
@@ -200,11 +203,47 @@ impl Rolling {
             times.map(|time| (!time.is_nan()).then_some(time)).collect()
         });
         let look = Look::of_cells((&values, &observed), features, times.as_deref());
-        look.map_or(Placing { missing: 1.0, outside: Vec::new() }, |look| {
-            self.envelope.judge(&look)
-        })
+        let mut placing = Placing { missing: 1.0, outside: Vec::new() };
+        if let Some(look) = look {
+            placing.missing = look.missing;
+            self.envelope.reasons(&look, |reason| placing.outside.push(self.tell(reason)));
+        }
+        placing
+    }
+
+    /// A reason in words.
+    fn tell(&self, reason: Reason) -> Outside {
+        // Those of a channel stand together, after those of the whole.
+        let from = match reason {
+            Reason::Channel(at, _) => self.words.len() - OF_CHANNEL * (self.channels.len() - at),
+            _ => 0,
+        };
+        let found = self.words.iter().skip(from).find(|(known, _)| *known == reason);
+        found.map_or_else(|| self.envelope.tell(reason), |(_, outside)| outside.clone())
     }
 }
+
+/// Every reason in words: those of the whole, then those of each channel.
+fn words(envelope: &Envelope) -> Vec<(Reason, Outside)> {
+    let ends = [End::Low, End::High];
+    let mut reasons = vec![Reason::Nothing, Reason::MoreMissing];
+    reasons.extend(ends.map(Reason::Steps));
+    reasons.extend(ends.map(Reason::Distance));
+    for at in 0..envelope.channels.len() {
+        let each: [ChannelReason; OF_CHANNEL] = [
+            ChannelReason::Value(End::Low),
+            ChannelReason::Value(End::High),
+            ChannelReason::Absent,
+            ChannelReason::Often,
+            ChannelReason::Unknown,
+        ];
+        reasons.extend(each.map(|reason| Reason::Channel(at, reason)));
+    }
+    reasons.into_iter().map(|reason| (reason, envelope.tell(reason))).collect()
+}
+
+/// Reasons that a channel may have.
+const OF_CHANNEL: usize = 5;
 
 impl Bounds {
     /// Counts a value, or takes it out of the counts: observed, below and above where the middle may

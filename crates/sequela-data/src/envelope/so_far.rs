@@ -18,7 +18,7 @@ impl Envelope {
     /// and what its sequences looked like up to their steps ([`Envelope::so_far`]).
     ///
     /// Of each sequence one step counts for each doubling of steps, in turn the first, second ... of
-    /// them. Steps so late that fewer than a hundred sequences (half of them, of a smaller part; or
+    /// them. Steps so late that fewer than a thousand sequences (half of them, of a smaller part; or
     /// one in a hundred of a larger one) have them are told by the last doubling before.
     ///
     /// **Cost** about three walks over the steps, and sorts of as many values as sequences.
@@ -172,5 +172,6 @@ impl Recent {
 const RECENT: usize = 7;
 /// Doublings of steps that are told apart at most.
 pub(super) const MOST_BANDS: usize = 24;
-/// Sequences that the ends of a doubling are taken from at least.
-const ENOUGH: usize = 100;
+/// Sequences that the ends of a doubling are taken from at least: of fewer, a 0.1st percentile is that
+/// of one of them.
+const ENOUGH: usize = 1000;
