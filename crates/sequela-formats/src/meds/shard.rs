@@ -94,6 +94,11 @@ pub fn read_shard(path: &Path, limits: &Limits) -> Result<Shard, Error> {
     let microseconds = file.microseconds(time);
     let mut batches = file.read(&wanted)?;
     let mut shard = Shard::default();
+    // Growing step by step would copy millions of events; what cannot be had now is asked for then.
+    let rows = file.expected_rows();
+    let _ = shard.times.try_reserve_exact(rows);
+    let _ = shard.codes.try_reserve_exact(rows);
+    let _ = shard.values.try_reserve_exact(rows);
     let mut reading = Reading { limits, seen: HashSet::new(), known: BTreeMap::new() };
     let mut numbers_of_words = Vec::new();
     let mut group = usize::MAX;

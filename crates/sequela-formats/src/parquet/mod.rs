@@ -111,6 +111,13 @@ impl File {
         found.map_or(Meaning::Other("nothing"), |column| column.meaning)
     }
 
+    /// Rows for which memory may be taken before they are read: those that the footer speaks of,
+    /// but no more than one for four bytes of the file.
+    pub(crate) fn expected_rows(&self) -> usize {
+        let rows = self.footer.groups.iter().sum::<u64>().min(self.source.size() / 4);
+        usize::try_from(rows).unwrap_or(0)
+    }
+
     /// The cells of some columns, some rows at a time.
     ///
     /// # Errors
