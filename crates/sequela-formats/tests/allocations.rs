@@ -5,49 +5,19 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "../../sequela-kernels/tests/support/counting.rs"]
+mod counting;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use sequela_core::Limits;
 use sequela_formats::csv::{SeriesColumns, parse_series, read_series};
 use sequela_formats::{bounded, physionet};
 
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-/// The counters are the whole process's: one test at a time.
-static TURN: Mutex<()> = Mutex::new(());
-
-#[allow(unsafe_code, reason = "an allocator can only be wrapped this way; it counts and passes on")]
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Ordering::SeqCst) + layout.size();
-        PEAK.fetch_max(live, Ordering::SeqCst);
-        // SAFETY: as the caller vouches.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::SeqCst);
-        // SAFETY: as the caller vouches.
-        unsafe { System.dealloc(p, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Reads with `read` and holds its peak against the bound for a file of `bytes` bytes.
 fn within(name: &str, bytes: usize, read: impl FnOnce()) {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = LIVE.load(Ordering::SeqCst);
-    PEAK.store(before, Ordering::SeqCst);
-    read();
-    let peak = PEAK.load(Ordering::SeqCst) - before;
+    let _turn = counting::turn();
+    let ((), peak) = counting::peak(read);
     let bound = (16 << 20) + 4 * bytes;
     assert!(peak <= bound, "{name}: {peak} bytes at once, {bound} are promised");
 }

@@ -7,6 +7,10 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
+#[path = "support/counting.rs"]
+mod counting;
+
+use counting::allocations;
 use sequela_core::Layout;
 use sequela_kernels::linear::{self, Bias, LinearShape};
 use sequela_kernels::optimiser::{Adam, EpsilonForm, sum_of_squares};
@@ -15,36 +19,15 @@ use sequela_kernels::recurrent::{
     State, WeightMatrix, Workspace,
 };
 use sequela_kernels::{Buffer, Context, Matrix, MatrixMut, Precision, Write, stride};
-use std::alloc::{GlobalAlloc, Layout as Memory, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-struct Counting;
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is handed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as the caller vouches.
-        unsafe { System.alloc(memory) }
-    }
-    unsafe fn dealloc(&self, p: *mut u8, memory: Memory) {
-        // SAFETY: as the caller vouches.
-        unsafe { System.dealloc(p, memory) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Allocations of one call, after a first one. The test harness's own thread allocates now and
 /// then, a kernel that does so each time: the least of several calls is the kernel's.
 fn counted(mut f: impl FnMut()) -> usize {
     f();
     let calls = (0..5).map(|_| {
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = allocations();
         f();
-        ALLOCATIONS.load(Ordering::Relaxed) - before
+        allocations() - before
     });
     calls.min().unwrap()
 }

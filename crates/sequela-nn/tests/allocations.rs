@@ -10,47 +10,18 @@
     reason = "a test compares bits and stops at the first thing that is wrong"
 )]
 
+#[path = "../../sequela-kernels/tests/support/counting.rs"]
+mod counting;
 mod support;
 
+use counting::{allocations, peak, turn};
 use sequela_kernels::Context;
 use sequela_nn::{
     Architecture, Batch, CellKind, Clip, Directions, EncoderDecoder, Error, Features, Gradients,
     Head, Interface, Keep, Loss, Method, Mode, NormaliseKind, Optimiser, Parameters, Pooling,
     Program, Retain, Runner, Sequence, Stream, Wanted,
 };
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use support::{Draw, capacity};
-
-struct Counting;
-
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-/// The counters are the whole process's: one test at a time.
-static TURN: Mutex<()> = Mutex::new(());
-
-#[allow(unsafe_code, reason = "an allocator can only be wrapped this way; it counts and passes on")]
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::SeqCst);
-        let live = LIVE.fetch_add(layout.size(), Ordering::SeqCst) + layout.size();
-        PEAK.fetch_max(live, Ordering::SeqCst);
-        // SAFETY: as the caller vouches.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::SeqCst);
-        // SAFETY: as the caller vouches.
-        unsafe { System.dealloc(p, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn within(bytes: u64) -> Keep {
     Keep::Within { bytes, wanted: vec![Wanted::Parameters] }
@@ -71,7 +42,7 @@ fn interface() -> Interface {
 
 #[test]
 fn a_step_allocates_nothing() {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let everything = Sequence {
         hidden: 20,
         layers: 2,
@@ -116,7 +87,7 @@ fn a_step_allocates_nothing() {
             let lengths: Vec<usize> = (0..sequences)
                 .map(|_| if step == 0 { longest } else { draw.below(longest + 1) })
                 .collect();
-            let before = COUNT.load(Ordering::SeqCst);
+            let before = allocations();
             batch.set_lengths(layout, &lengths).unwrap();
             for &input in &inputs {
                 batch.input_mut(input).data_mut().fill(0.5);
@@ -132,7 +103,7 @@ fn a_step_allocates_nothing() {
             assert!(loss.is_finite() && gradients.all_finite());
             gradients.clip(&mut context, Clip::Norm(1.0));
             optimiser.update(&mut context, &mut parameters, &gradients, 0.001).unwrap();
-            counts[step as usize] = COUNT.load(Ordering::SeqCst) - before;
+            counts[step as usize] = allocations() - before;
         }
         let mut rounds = counts[1..].chunks(10);
         assert!(rounds.any(|round| round.iter().all(|&count| count == 0)), "{name}: {counts:?}");
@@ -145,19 +116,21 @@ fn a_step_allocates_nothing() {
     let mut stream = Stream::new(&program, 1).unwrap();
     let (x, statics) = (program.input("x").unwrap(), program.input("statics").unwrap());
     stream.write(statics, 0, &[0.5; 2]).unwrap();
-    let before = COUNT.load(Ordering::SeqCst);
+    let before = allocations();
     for _ in 0..10 {
         stream.write(x, 0, &[0.5; 5]).unwrap();
         stream.step(&mut context, &parameters).unwrap();
     }
-    assert_eq!(COUNT.load(Ordering::SeqCst), before, "stream");
+    assert_eq!(allocations(), before, "stream");
 }
 
 /// The most on the heap while `steps` steps of one sequence are trained on: in pieces whose state
 /// is carried, or whole.
 fn peak_of(program: &Program, steps: usize, piece: Option<usize>, keep: &Keep) -> usize {
-    let before = LIVE.load(Ordering::SeqCst);
-    PEAK.store(before, Ordering::SeqCst);
+    peak(|| train_in_pieces(program, steps, piece, keep)).1
+}
+
+fn train_in_pieces(program: &Program, steps: usize, piece: Option<usize>, keep: &Keep) {
     let piece = piece.unwrap_or(steps);
     let room = capacity(&vec![vec![piece]], 1);
     let parameters = Parameters::new(program, 1).unwrap();
@@ -173,12 +146,11 @@ fn peak_of(program: &Program, steps: usize, piece: Option<usize>, keep: &Keep) -
         assert!(runner.train(&mut context, &parameters, &batch, &mut gradients).unwrap() > 0.0);
         runner.carry_states().unwrap();
     }
-    PEAK.load(Ordering::SeqCst) - before
 }
 
 #[test]
 fn memory_is_flat_in_the_number_of_steps_where_it_is_promised() {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let head = Head { name: "level".into(), outputs: 1, loss: Loss::MeanSquared };
     let interface = Interface { heads: vec![head], statics: 0, ..interface() };
     for cell in [CellKind::Lstm, CellKind::Gru] {
@@ -208,7 +180,7 @@ fn memory_is_flat_in_the_number_of_steps_where_it_is_promised() {
 
 #[test]
 fn the_least_memory_grows_as_the_root_of_the_number_of_steps() {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let settings = Sequence { hidden: 32, layers: 2, ..Sequence::default() };
     let program = Architecture::Sequence(settings).build(&interface()).unwrap();
     // Beside the batch, which the caller makes.

@@ -6,47 +6,15 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail loudly")]
 
 mod common;
+#[path = "../../sequela-kernels/tests/support/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{SMALL, finish, small};
+use counting::peak;
 use sequela_core::Random;
 use sequela_train::{Array, Model, Numbers, StreamOptions, Streams, Study, TensorFile};
-
-struct Measuring;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code, reason = "an allocator can only be wrapped this way; it counts and passes on")]
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Measuring {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::SeqCst) + layout.size();
-        MOST.fetch_max(now, Ordering::SeqCst);
-        // SAFETY: as the caller vouches.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::SeqCst);
-        // SAFETY: as the caller vouches.
-        unsafe { System.dealloc(p, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Measuring = Measuring;
-
-/// What a call adds to the heap at most.
-fn peak<T>(call: impl FnOnce() -> T) -> (T, usize) {
-    let before = NOW.load(Ordering::SeqCst);
-    MOST.store(before, Ordering::SeqCst);
-    let result = call();
-    (result, MOST.load(Ordering::SeqCst) - before)
-}
 
 /// Draws that follow each other.
 struct Draws {
