@@ -38,7 +38,7 @@ fn every_fault_is_one_line_with_place_and_remedy() {
             "no header",
             b"1,0,70\n1,1,71\n",
             "ward.csv:1, field id: there is no such column; \
-             the first line has numbers only: give the table a header",
+             the first line has numbers: give the table a header",
         ),
         (
             "text in a number",

@@ -1,10 +1,18 @@
 //! Workbooks against the same tables as text; bombs and lies.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
+
+#[path = "../../sequela-kernels/tests/support/counting.rs"]
+mod counting;
 
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
-use sequela_core::Limits;
+use sequela_core::{Limits, Random};
 use sequela_formats::csv::{
     LongColumns, SeriesColumns, SeriesTable, TimeColumn, TimeFormat, ValueColumn, parse_series,
     read_long, read_series, sniff,
@@ -83,6 +91,11 @@ fn a_word_among_numbers_is_told_with_its_cell() {
 
 /// A workbook whose first sheet has these rows, as XML.
 fn written(rows: &str) -> Vec<u8> {
+    written_with(rows, "<sst/>")
+}
+
+/// A workbook with these rows and this part of shared texts.
+fn written_with(rows: &str, shared: &str) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
     let relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
@@ -119,6 +132,7 @@ fn written(rows: &str) -> Vec<u8> {
             "xl/worksheets/sheet1.xml",
             format!("<worksheet xmlns=\"{main}\"><sheetData>{rows}</sheetData></worksheet>"),
         ),
+        ("xl/sharedStrings.xml", shared.to_owned()),
     ];
     for (name, text) in parts {
         archive.start_file(name, SimpleFileOptions::default()).unwrap();
@@ -176,6 +190,70 @@ fn bombs_damage_and_backward_rows_are_refused() {
         }
     }
     assert!(told(b"PK\x03\x04 nothing", &limits).contains("no workbook that can be read"));
+}
+
+/// Random letters and digits, which do not pack well.
+fn noise(count: u64, at: u64) -> String {
+    let random = Random::new(7, at);
+    let drawn = |at| random.below(at, 16) as usize;
+    (0..count).map(|at| char::from(b"0123456789abcdef"[drawn(at)])).collect()
+}
+
+#[test]
+fn hostile_workbooks_take_no_more_memory_than_their_bytes_give_reason_for() {
+    let _turn = counting::turn();
+    let texts = |count: u64| -> String {
+        let texts = (0..count).map(|at| format!("<si><t>{}</t></si>", noise(4, at)));
+        texts.collect::<Vec<_>>().concat()
+    };
+    let claim = |claim: &str| written_with(ROWS, &format!("<sst {claim}><si><t>a</t></si></sst>"));
+    let spaces = " ".repeat(70_000);
+    let cell = format!("<c r=\"A1\" t=\"inlineStr\"><is><t>{}</t></is></c>", noise(30_000, 1));
+    let wide = format!("<row r=\"1\">{}</row>{ROWS}", cell.repeat(40));
+    let few = [b"PK\x03\x04".to_vec(), b"PK\x01\x02".repeat(20_000)].concat();
+    let more = "more shared texts than bytes of them";
+    let cases: [(&str, Vec<u8>, &str); 11] = [
+        ("2^60 texts", claim("uniqueCount=\"1152921504606846976\""), more),
+        ("10^30 texts", claim(&format!("uniqueCount='{}'", "9".repeat(30))), more),
+        ("texts far away", claim(&format!("uniqueCount={spaces}\"99999999999\"")), more),
+        (
+            "texts behind zeros",
+            claim(&format!("uniqueCount=\"{}99999999999\"", "0".repeat(70_000))),
+            more,
+        ),
+        (
+            "many small texts",
+            written_with(ROWS, &format!("<sst>{}</sst>", texts(400_000))),
+            "the shared texts of a workbook",
+        ),
+        ("spaces", written(&" ".repeat(64 << 20)), "the bytes of a workbook, unpacked"),
+        ("a long text", written(&noise(3 << 20, 2)), "what stands between two tags"),
+        (
+            "a long tag",
+            written(&format!("<row a=\"{}\"/>", noise(3 << 20, 3))),
+            "what stands between two tags",
+        ),
+        ("a wide row", written(&wide), "the texts of a row"),
+        ("20,000 parts", few, "the number of parts"),
+        ("utf-16", written_with(ROWS, "\u{0}<\u{0}s"), "UTF-16"),
+    ];
+    for (name, bytes, wanted) in cases {
+        let (result, peak) = counting::peak(|| {
+            parse_series(&bytes, "t.xlsx".as_ref(), &minutes(), &Limits::default())
+        });
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains(wanted) && message.starts_with("t.xlsx"), "{name}: {message}");
+        let bound = (16 << 20) + 4 * bytes.len();
+        assert!(peak <= bound, "{name}: {peak} bytes at once, {bound} are promised");
+    }
+    // A sound one with many texts of its own.
+    let texts: Vec<String> = (0..100_000).map(|at| format!("<si><t>{at:06}</t></si>")).collect();
+    let texts = texts.concat();
+    let sound = written_with(ROWS, &format!("<sst uniqueCount=\"100000\">{texts}</sst>"));
+    let (result, peak) =
+        counting::peak(|| parse_series(&sound, "t.xlsx".as_ref(), &minutes(), &Limits::default()));
+    assert_eq!(result.unwrap().series[0].values, [71.0]);
+    assert!(peak <= (16 << 20) + 4 * sound.len(), "{peak}");
 }
 
 #[test]

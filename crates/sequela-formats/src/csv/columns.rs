@@ -136,13 +136,15 @@ pub(super) fn position(name: &str, header: &[String], location: &Location) -> Re
 
 /// The name that was probably meant, else the names that there are.
 pub(crate) fn nearest(name: &str, header: &[String]) -> String {
-    // A first line of numbers is data: the header was left out.
-    if header.iter().all(|cell| cell.parse::<f64>().is_ok()) {
-        return "the first line has numbers only: give the table a header".to_owned();
+    // A first line with numbers is data: the header was left out, and cells are not quoted.
+    if header.iter().any(|cell| cell.trim().parse::<f64>().is_ok()) {
+        return "the first line has numbers: give the table a header".to_owned();
     }
     let wanted = name.to_lowercase();
-    let best = header
-        .iter()
+    // What is longer, or more than a line, is no name.
+    let names =
+        || header.iter().filter(|name| name.len() <= 100 && !name.contains(char::is_control));
+    let best = names()
         .map(|found| (strsim::damerau_levenshtein(&wanted, &found.to_lowercase()), found))
         .min_by_key(|(distance, _)| *distance);
     match best {
@@ -150,8 +152,8 @@ pub(crate) fn nearest(name: &str, header: &[String]) -> String {
             format!("did you mean \"{found}\"?")
         }
         _ => {
-            let shown: Vec<&str> = header.iter().take(SHOWN).map(String::as_str).collect();
-            let more = if header.len() > SHOWN { " ..." } else { "" };
+            let shown: Vec<&str> = names().take(SHOWN).map(String::as_str).collect();
+            let more = if header.len() > shown.len() { " ..." } else { "" };
             format!("the columns are {}{more}", shown.join(", "))
         }
     }

@@ -39,6 +39,7 @@ mod columns;
 mod labels;
 mod line;
 mod long;
+mod parts;
 mod read;
 mod rows;
 mod sniff;

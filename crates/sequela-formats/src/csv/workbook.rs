@@ -1,17 +1,17 @@
 //! The rows of the first sheet of a workbook (`.xlsx`, `.xlsm`).
 //!
 //! Rows come one after another, so that a cell that is said to lie in the last column of the last row takes
-//! no more memory than any other. The parts of the file are unpacked once before, and counted:
-//! a small file that unpacks to more than the limit is refused before anything is read of it.
+//! no more memory than any other. What [`parts`] refuses is refused before anything is read of it.
 //!
 //! **Source** ECMA-376, part 1, section 18; the crate calamine.
 
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::path::Path;
 
 use calamine::{DataRef, Reader, Xlsx, XlsxCellReader};
 use sequela_core::{Limits, Location};
 
+use super::parts;
 use super::rows::{Cell, Held, Row, Rows};
 use crate::{Error, bounded};
 
@@ -19,8 +19,7 @@ use crate::{Error, bounded};
 pub(super) struct Workbook {
     book: Xlsx<Cursor<Vec<u8>>>,
     place: Location,
-    channels: u64,
-    steps: u64,
+    limits: Limits,
 }
 
 impl Workbook {
@@ -32,9 +31,9 @@ impl Workbook {
     /// Opens the bytes of a file; `name` stands for it in messages.
     pub(super) fn of_bytes(bytes: Vec<u8>, name: &Path, limits: &Limits) -> Result<Self, Error> {
         let place = Location::file(name);
-        check_sizes(&bytes, &place, limits)?;
+        parts::check(&bytes, &place, limits)?;
         let book = Xlsx::new(Cursor::new(bytes)).map_err(|error| broken(&place, &error))?;
-        Ok(Self { book, place, channels: limits.channels, steps: limits.steps })
+        Ok(Self { book, place, limits: *limits })
     }
 
     /// The rows of its first sheet.
@@ -43,50 +42,18 @@ impl Workbook {
             let what = "the workbook has no sheet";
             return Err(Error::malformed(self.place.clone(), what, "save it with one"));
         };
-        let (place, channels, steps) = (self.place.clone(), self.channels, self.steps);
+        let (place, limits) = (self.place.clone(), self.limits);
         let cells = self.book.worksheet_cells_reader(&name);
         let cells = cells.map_err(|error| broken(&place, &error))?;
         let (header, here) = (Vec::new(), Vec::new());
-        let (first, next, ended) = (1, None, false);
-        let mut rows =
-            SheetRows { cells, place, channels, steps, header, first, next, ended, here };
+        let (first, next, ended, text) = (1, None, false, 0);
+        let mut rows = SheetRows { cells, place, limits, header, first, next, ended, here, text };
         rows.read_header(&name)?;
         Ok(rows)
     }
 }
 
-/// Refuses a file whose parts unpack to more than a file may hold.
-fn check_sizes(bytes: &[u8], place: &Location, limits: &Limits) -> Result<(), Error> {
-    let mut archive =
-        zip::ZipArchive::new(Cursor::new(bytes)).map_err(|error| broken(place, &error))?;
-    if archive.len() > MOST_PARTS {
-        return Err(Error::Limit {
-            location: place.clone().into(),
-            what: "the number of parts of a workbook".to_owned(),
-            limit: MOST_PARTS as u64,
-        });
-    }
-    let mut left = limits.file_bytes;
-    let mut buffer = vec![0; 1 << 16];
-    for number in 0..archive.len() {
-        let mut part = archive.by_index(number).map_err(|error| broken(place, &error))?;
-        loop {
-            // The sizes that the file declares may be wrong: what counts is what comes out.
-            let count = part.read(&mut buffer).map_err(|error| broken(place, &error))?;
-            if count == 0 {
-                break;
-            }
-            left = left.checked_sub(count as u64).ok_or_else(|| Error::Limit {
-                location: place.clone().into(),
-                what: "the bytes of a workbook, unpacked".to_owned(),
-                limit: limits.file_bytes,
-            })?;
-        }
-    }
-    Ok(())
-}
-
-fn broken(place: &Location, error: &dyn std::fmt::Display) -> Error {
+pub(super) fn broken(place: &Location, error: &dyn std::fmt::Display) -> Error {
     Error::malformed(
         place.clone(),
         format!("it is no workbook that can be read ({error})"),
@@ -158,8 +125,7 @@ type Placed = ((u32, u32), Kept);
 pub(super) struct SheetRows<'a> {
     cells: XlsxCellReader<'a, Cursor<Vec<u8>>>,
     place: Location,
-    channels: u64,
-    steps: u64,
+    limits: Limits,
     header: Vec<String>,
     /// The row of the header, from 1.
     first: u64,
@@ -167,6 +133,8 @@ pub(super) struct SheetRows<'a> {
     next: Option<Placed>,
     ended: bool,
     here: Vec<Kept>,
+    /// Bytes of its texts.
+    text: u64,
 }
 
 impl SheetRows<'_> {
@@ -187,14 +155,15 @@ impl SheetRows<'_> {
     /// Reads the next row that has a cell, of so many columns; its number from 1.
     fn read_row(&mut self, columns: Option<usize>) -> Result<Option<u64>, Error> {
         self.here.clear();
+        self.text = 0;
         let Some(((row, column), value)) = self.take_cell()? else { return Ok(None) };
         self.put(column, value, columns)?;
         let number = u64::from(row) + 1;
-        if number > self.steps {
+        if number > self.limits.steps {
             return Err(Error::Limit {
                 location: self.place.clone().row(number).into(),
                 what: "the number of rows".to_owned(),
-                limit: self.steps,
+                limit: self.limits.steps,
             });
         }
         while let Some(((next, column), value)) = self.take_cell()? {
@@ -241,12 +210,22 @@ impl SheetRows<'_> {
             // Notes beside the table.
             return Ok(());
         }
-        if column as u64 >= self.channels {
+        if column as u64 >= self.limits.channels {
             return Err(Error::Limit {
                 location: self.place.clone().into(),
                 what: "the number of columns".to_owned(),
-                limit: self.channels,
+                limit: self.limits.channels,
             });
+        }
+        if let Kept::Text(text) = &value {
+            self.text += text.len() as u64;
+            if self.text > self.limits.line_bytes {
+                return Err(Error::Limit {
+                    location: self.place.clone().into(),
+                    what: "the texts of a row (in bytes)".to_owned(),
+                    limit: self.limits.line_bytes,
+                });
+            }
         }
         if self.here.len() <= column {
             self.here.resize(column + 1, Kept::Missing);
@@ -294,6 +273,3 @@ impl Rows for SheetRows<'_> {
 pub(super) fn is_packed(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04")
 }
-
-/// Parts of a workbook at most.
-const MOST_PARTS: usize = 10_000;
