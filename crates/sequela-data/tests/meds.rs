@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use sequela_core::{Channel, Limits, Schema, Sequence, Steps, SubjectId, Target};
 use sequela_data::Cohort;
 use sequela_data::export::write_meds;
-use sequela_data::load::{COUNT, MedsOptions, frequent_codes, meds, meds_summary, published_split};
+use sequela_data::load::{
+    COUNT, MedsOptions, frequent_codes, meds, meds_summary, meds_values, published_split,
+};
 use sequela_formats::durable::{create_dir, write_atomic};
 use sequela_formats::meds::{NewEvent, read_shard, write_labels, write_shard, write_splits};
 
@@ -149,6 +151,31 @@ fn what_is_written_is_read_back() {
     assert_eq!((summary.subjects, summary.events), (7, 21));
     assert_eq!(summary.codes["Na"].description, "mmol/L");
     assert_eq!(summary.codes["Na"].values, 14);
+    assert_eq!(summary.codes["Na"].unit("Na"), "mmol/L");
+}
+
+#[test]
+fn a_summary_has_labels_events_and_values() {
+    let events = vec![
+        event(1, None, "GENDER//F", f32::NAN),
+        event(1, Some(1), "LAB//Na//mmol/L", 140.0),
+        event(2, Some(3), "LAB//Na//mmol/L", 130.0),
+    ];
+    let folder = folder(events, &[(1, HOUR, true), (1, 2 * HOUR, false), (2, HOUR, true)]);
+    create_dir(&folder.path().join("labels")).unwrap();
+    write_atomic(&folder.path().join("labels/odd.parquet"), b"PAR1 nothing PAR1").unwrap();
+    let summary = meds_summary(folder.path(), 1, &Limits::default()).unwrap();
+    assert_eq!(summary.events_of_subjects, [1, 2]);
+    let labels = &summary.labels["labels"];
+    assert_eq!((labels.cases, labels.subjects, labels.counts["true"]), (3, 2, 2));
+    // A file of labels that cannot be read is told of, and where it is from the folder on.
+    assert!(summary.label_faults[0].starts_with("labels/odd.parquet"), "{summary:?}");
+    let unit = |name: &str| summary.codes[name].unit(name);
+    assert_eq!((unit("LAB//Na//mmol/L"), unit("GENDER//F")), ("mmol/L", ""));
+    let codes = ["LAB//Na//mmol/L".to_owned(), "GENDER//F".to_owned()];
+    let values = meds_values(folder.path(), &codes, 1, &Limits::default()).unwrap();
+    assert_eq!(values.values, [vec![130.0, 140.0], vec![]]);
+    assert_eq!(values.times, [3.6e9, 1.08e10]);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! What is in a folder of MEDS, without making sequences of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sequela_core::Limits;
-use sequela_formats::meds::{STATIC, read_codes, read_shards, read_splits};
+use sequela_formats::meds::{
+    STATIC, label_files, read_codes, read_labels, read_shards, read_splits,
+};
+use sequela_formats::units;
 
 use crate::Error;
 
@@ -17,6 +20,8 @@ pub struct MedsSummary {
     pub subjects: usize,
     /// Number of events.
     pub events: u64,
+    /// Events of each subject, the fewest first.
+    pub events_of_subjects: Vec<u64>,
     /// Events without a time.
     pub statics: u64,
     /// The first and the last time, in microseconds since 1970; `None` where there is none.
@@ -27,6 +32,21 @@ pub struct MedsSummary {
     pub codes: BTreeMap<String, CodeSummary>,
     /// Subjects of each part of the split that the data come with.
     pub splits: BTreeMap<String, usize>,
+    /// The labels that lie in the folder, by task.
+    pub labels: BTreeMap<String, LabelSummary>,
+    /// What is wrong with files of labels, which then are left out.
+    pub label_faults: Vec<String>,
+}
+
+/// What is known of the labels of one task.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabelSummary {
+    /// Cases: a subject at a time.
+    pub cases: u64,
+    /// Subjects with a case.
+    pub subjects: usize,
+    /// Cases of each label.
+    pub counts: BTreeMap<String, u64>,
 }
 
 /// What is known of one code.
@@ -42,6 +62,18 @@ pub struct CodeSummary {
     pub range: [f64; 3],
     /// What `metadata/codes.parquet` says of it; of data that were written here its unit.
     pub description: String,
+}
+
+impl CodeSummary {
+    /// The unit of its values, where it has any: the last part of a name such as `LAB//50912//mg/dL`, or the whole
+    /// description, where that is a unit that is known; else nothing.
+    pub fn unit(&self, name: &str) -> &'static str {
+        if self.values == 0 {
+            return "";
+        }
+        let last = name.rsplit_once("//").and_then(|(_, last)| units::standard(last));
+        last.or_else(|| units::standard(&self.description)).unwrap_or("")
+    }
 }
 
 /// Reads all shards and counts.
@@ -65,6 +97,7 @@ pub fn meds_summary(folder: &Path, threads: usize, limits: &Limits) -> Result<Me
             if !splits.is_empty() {
                 *summary.splits.entry(part.to_owned()).or_default() += 1;
             }
+            summary.events_of_subjects.push(subject.rows.len() as u64);
             for row in subject.rows.clone() {
                 let (last, code, sum) = &mut counts[shard.codes[row] as usize];
                 code.subjects += u64::from(*last != at);
@@ -98,6 +131,7 @@ pub fn meds_summary(folder: &Path, threads: usize, limits: &Limits) -> Result<Me
         }
         Ok(())
     })?;
+    summary.events_of_subjects.sort_unstable();
     for code in summary.codes.values_mut() {
         code.range[1] /= code.values as f64;
     }
@@ -106,7 +140,34 @@ pub fn meds_summary(folder: &Path, threads: usize, limits: &Limits) -> Result<Me
             known.description = text;
         }
     }
+    summary.labels(folder, limits)?;
     Ok(summary)
+}
+
+impl MedsSummary {
+    fn labels(&mut self, folder: &Path, limits: &Limits) -> Result<(), Error> {
+        let mut subjects: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
+        for (task, path) in label_files(folder)? {
+            let labels = match read_labels(&path, limits) {
+                Ok(labels) => labels,
+                // Events can be told of without them.
+                Err(error) => {
+                    let inside = format!("{}{}", folder.display(), std::path::MAIN_SEPARATOR);
+                    self.label_faults.push(error.to_string().replace(&inside, ""));
+                    continue;
+                }
+            };
+            let seen = subjects.entry(task.clone()).or_default();
+            seen.extend(labels.iter().map(|label| label.subject));
+            let known = self.labels.entry(task).or_default();
+            known.cases += labels.len() as u64;
+            known.subjects = seen.len();
+            for label in labels {
+                *known.counts.entry(label.value).or_default() += 1;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl CodeSummary {

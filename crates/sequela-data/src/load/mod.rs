@@ -17,6 +17,7 @@ mod icu_2019;
 mod long;
 mod meds;
 mod meds_summary;
+mod meds_values;
 mod subjects;
 mod tables;
 
@@ -25,6 +26,7 @@ pub use icu_2012::{Stays, physionet2012};
 pub use icu_2019::{SEPSIS, physionet2019};
 pub use long::long;
 pub use meds::{COUNT, MedsOptions, frequent_codes, meds, published_split};
-pub use meds_summary::{CodeSummary, MedsSummary, meds_summary};
+pub use meds_summary::{CodeSummary, LabelSummary, MedsSummary, meds_summary};
+pub use meds_values::{MedsValues, meds_values};
 pub use subjects::Subjects;
 pub use tables::{series, series_of};

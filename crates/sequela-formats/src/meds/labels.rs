@@ -1,10 +1,11 @@
 //! Labels of cases, and the split that a data set comes with.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sequela_core::{Limits, Location};
 
+use super::shard::parquet_files;
 use super::table::{Kind, SchemaFile, integers, numbers, words};
 use crate::Error;
 
@@ -17,6 +18,37 @@ pub struct Label {
     pub time: i64,
     /// What is true of it, in words: `true` or `false`, a whole number, a number, a category.
     pub value: String,
+}
+
+/// The files of labels that lie in a folder of MEDS, with the name of their task:
+/// `labels.parquet`, and what is in `labels`, where a folder is a task.
+///
+/// # Errors
+/// [`Error::Io`] where a folder cannot be read.
+///
+/// # Example
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// assert!(sequela_formats::meds::label_files(folder.path())?.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn label_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
+    let mut files = Vec::new();
+    let single = folder.join("labels.parquet");
+    if crate::durable::exists(&single)? {
+        files.push(("labels".to_owned(), single));
+    }
+    let inner = folder.join("labels");
+    if !inner.is_dir() {
+        return Ok(files);
+    }
+    for path in parquet_files(&inner)? {
+        let below = path.strip_prefix(&inner).unwrap_or(&path);
+        let first = below.components().next().map(|part| Path::new(part.as_os_str()));
+        let task = first.and_then(Path::file_stem).unwrap_or_default();
+        files.push((task.to_string_lossy().into_owned(), path));
+    }
+    Ok(files)
 }
 
 /// Reads a file of the label schema, in the order of its rows; of several columns of labels the

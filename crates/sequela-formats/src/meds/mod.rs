@@ -15,6 +15,6 @@ mod shard;
 mod table;
 mod write;
 
-pub use self::labels::{Label, read_codes, read_labels, read_splits};
+pub use self::labels::{Label, label_files, read_codes, read_labels, read_splits};
 pub use self::shard::{STATIC, Shard, SubjectRows, read_shard, read_shards, shards};
 pub use self::write::{NewEvent, write_codes, write_labels, write_shard, write_splits};

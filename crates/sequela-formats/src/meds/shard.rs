@@ -46,8 +46,21 @@ pub struct SubjectRows {
 /// [`Error::Io`] where a folder cannot be read; [`Error::Malformed`] where there is no shard;
 /// [`Error::Limit`] for over 100,000.
 pub fn shards(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let found = parquet_files(&folder.join("data"))?;
+    if found.is_empty() {
+        return Err(Error::malformed(
+            Location::file(folder),
+            "there is no Parquet file in its folder data",
+            "name the folder that holds data and metadata",
+        ));
+    }
+    Ok(found)
+}
+
+/// The Parquet files in a folder and those within it, sorted by name.
+pub(super) fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
-    let mut folders = vec![(folder.join("data"), 0)];
+    let mut folders = vec![(folder.to_owned(), 0)];
     while let Some((inner, depth)) = folders.pop() {
         for name in names_in(&inner)? {
             let path = inner.join(&name);
@@ -59,18 +72,11 @@ pub fn shards(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         }
         if found.len() > SHARDS {
             let location = Location::file(folder).into();
-            let what = "the number of shards".to_owned();
+            let what = "the number of Parquet files".to_owned();
             return Err(Error::Limit { location, what, limit: SHARDS as u64 });
         }
     }
     found.sort_unstable();
-    if found.is_empty() {
-        return Err(Error::malformed(
-            Location::file(folder),
-            "there is no Parquet file in its folder data",
-            "name the folder that holds data and metadata",
-        ));
-    }
     Ok(found)
 }
 

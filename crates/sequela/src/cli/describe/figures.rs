@@ -194,7 +194,7 @@ fn channel_figures(sequences: &[Sequence], at: usize, name: &str, unit: &str) ->
 
 impl Bars {
     /// Of sorted values, between their 1st and their 99th hundredth.
-    fn of(sorted: &[f64]) -> Self {
+    pub(super) fn of(sorted: &[f64]) -> Self {
         let (low, high) = (at_share(sorted, 1, 100), at_share(sorted, 99, 100));
         let mut counts = vec![0; BARS];
         let width = (high - low) / BARS as f64;
@@ -221,7 +221,8 @@ fn quantiles(sorted: &[f64]) -> [f64; 5] {
     [0, 1, 2, 3, 4].map(|quarter| at_share(sorted, quarter, 4))
 }
 
-fn at_share(sorted: &[f64], part: usize, whole: usize) -> f64 {
+/// The value at a part of a whole of sorted values (nearest rank); NaN where there is none.
+pub(super) fn at_share(sorted: &[f64], part: usize, whole: usize) -> f64 {
     let last = sorted.len().saturating_sub(1);
     sorted.get((last * part + whole / 2) / whole).copied().unwrap_or(f64::NAN)
 }

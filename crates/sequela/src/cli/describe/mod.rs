@@ -3,6 +3,7 @@
 mod figures;
 mod folder;
 mod meds;
+mod meds_page;
 mod page;
 mod source;
 
@@ -27,12 +28,13 @@ use source::Source;
 #[command(after_long_help = "\
 What it is, is told from names: a table (.csv, .tsv, also gzipped, .parquet, .xlsx) with one row for each time or
 one for each measurement; a .npy array; a folder or archive of WFDB records, or of the PhysioNet challenges of
-2012 and 2019; a folder of MEDS (data/*.parquet), of which codes are told, without a page; a folder of tables,
-of which each is told in a line.
+2012 and 2019; a folder of MEDS (data/*.parquet), of which codes are told, and labels that lie in it; a folder of
+tables, of which each is told in a line.
 
 Exit code 1 says that something was found to look at: values that are not in their unit, or in two.
 
-The page has no identifier of a subject, and no figure of a channel that fewer than ten subjects have.
+The page has no identifier of a subject, and no figure of a channel or code that fewer than ten
+subjects have.
 
 Examples:
   sequela data describe ward.csv
@@ -50,10 +52,7 @@ impl Describe {
     /// Tells what is there.
     pub(crate) fn run(&self, console: Console) -> Result<Outcome, Failure> {
         if detect(&self.file, &Limits::default())? == Layout::Meds {
-            if self.html.is_some() {
-                console.say("of MEDS no page is written");
-            }
-            return meds::describe(&self.file, console);
+            return meds::describe(&self.file, self.html.as_deref(), console);
         }
         if detect(&self.file, &Limits::default())? == Layout::Tables {
             if self.html.is_some() {

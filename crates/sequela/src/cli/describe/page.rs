@@ -16,26 +16,12 @@ use super::{bare, facts};
 
 /// The whole page.
 pub(super) fn page(path: &Path, source: &Source, figures: &Figures) -> String {
-    let title = escape(&bare(path));
-    let mut html = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <title>{title}: what is in it</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
-         <h1>{title}</h1>\n<table class=\"facts\">\n"
-    );
-    for (name, fact) in facts(source, figures) {
+    let said = facts(source, figures).into_iter().map(|(name, fact)| {
         // Shortest and longest may be one subject's; the picture below shows lengths.
         let fact = if name == "sequences" { sequences(figures) } else { fact };
-        let fact = if name == "times" { times(figures) } else { fact };
-        let _ = writeln!(html, "<tr><th>{name}</th><td>{}</td></tr>", escape(&fact));
-    }
-    html.push_str("</table>\n");
-    if !source.findings.is_empty() {
-        html.push_str("<h2>To look at</h2>\n<ul class=\"findings\">\n");
-        for finding in &source.findings {
-            let _ = writeln!(html, "<li>{}</li>", escape(finding));
-        }
-        html.push_str("</ul>\n");
-    }
+        (name, if name == "times" { times(figures) } else { fact })
+    });
+    let mut html = opening(path, &said.collect::<Vec<_>>(), &source.findings);
     if figures.sequences >= FEWEST {
         html.push_str("<h2>Steps of a sequence</h2>\n");
         html.push_str(&bars(&figures.length_bars, (480, 90), "steps of a sequence"));
@@ -70,6 +56,28 @@ pub(super) fn page(path: &Path, source: &Source, figures: &Figures) -> String {
          hundredth; figures of channels that fewer than {FEWEST} subjects have are left \
          out.</p>\n</body>\n</html>\n"
     );
+    html
+}
+
+/// The head of a page, its title, what is said of all of it and what should be looked at.
+pub(super) fn opening(path: &Path, facts: &[(&str, String)], findings: &[String]) -> String {
+    let title = escape(&bare(path));
+    let mut html = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <title>{title}: what is in it</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
+         <h1>{title}</h1>\n<table class=\"facts\">\n"
+    );
+    for (name, fact) in facts {
+        let _ = writeln!(html, "<tr><th>{name}</th><td>{}</td></tr>", escape(fact));
+    }
+    html.push_str("</table>\n");
+    if !findings.is_empty() {
+        html.push_str("<h2>To look at</h2>\n<ul class=\"findings\">\n");
+        for finding in findings {
+            let _ = writeln!(html, "<li>{}</li>", escape(finding));
+        }
+        html.push_str("</ul>\n");
+    }
     html
 }
 
@@ -117,7 +125,7 @@ fn row(channel: &ChannelFigures, subjects: usize) -> String {
 }
 
 /// A share as a bar.
-fn meter(percent: f64) -> String {
+pub(super) fn meter(percent: f64) -> String {
     format!(
         "<svg width=\"60\" height=\"10\" role=\"img\" aria-label=\"{percent:.1} %\">\
          <rect width=\"60\" height=\"10\" fill=\"#e4e4e4\"/>\
@@ -127,7 +135,7 @@ fn meter(percent: f64) -> String {
 }
 
 /// Counts as bars, with the ends of their range below where there is room.
-fn bars(bars: &Bars, (width, height): (u32, u32), label: &str) -> String {
+pub(super) fn bars(bars: &Bars, (width, height): (u32, u32), label: &str) -> String {
     let tallest = bars.counts.iter().copied().max().unwrap_or(0).max(1) as f64;
     let written = if height > 60 { 16.0 } else { 0.0 };
     let room = f64::from(height) - written;
@@ -161,7 +169,7 @@ fn bars(bars: &Bars, (width, height): (u32, u32), label: &str) -> String {
 }
 
 /// Subjects below which figures of values could be those of single people.
-const FEWEST: usize = 10;
+pub(super) const FEWEST: usize = 10;
 
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:64rem;margin:2rem auto;\
 padding:0 1rem;color:#1a1a1a;background:#fff}h1{font-size:1.5rem;overflow-wrap:anywhere}\
