@@ -151,6 +151,39 @@ pub(crate) fn take(
     Ok(bytes)
 }
 
+/// Adds `count` bytes of a stream to `bytes`, or those that are left.
+///
+/// Memory grows with what comes, not with what was asked for.
+pub(crate) fn fill(
+    stream: &mut dyn Read,
+    count: u64,
+    bytes: &mut Vec<u8>,
+    location: &Location,
+) -> Result<(), Error> {
+    let path = location.path().unwrap_or(Path::new("input"));
+    let mut left = usize::try_from(count).unwrap_or(usize::MAX);
+    while left > 0 {
+        let start = bytes.len();
+        let part = left.min(1 << 20);
+        bytes.resize(start + part, 0);
+        let to = bytes.get_mut(start..).unwrap_or_default();
+        let read = match stream.read(to) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                bytes.truncate(start);
+                continue;
+            }
+            Err(source) => return Err(Error::reading(path, source)),
+        };
+        bytes.truncate(start + read);
+        left -= read;
+        if read == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
 fn too_large(location: Location, what: &str, limit: u64) -> Error {
     Error::Limit { location: location.into(), what: format!("{what} (in bytes)"), limit }
 }

@@ -19,6 +19,7 @@ pub mod collection;
 pub mod csv;
 mod detect;
 pub mod durable;
+pub mod edf;
 mod error;
 pub mod lines;
 pub mod lock;

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use sequela_core::Limits;
 use sequela_formats::csv::{SeriesColumns, parse_series, read_series};
-use sequela_formats::{bounded, physionet};
+use sequela_formats::{bounded, edf, physionet};
 
 /// Reads with `read` and holds its peak against the bound for a file of `bytes` bytes.
 fn within(name: &str, bytes: usize, read: impl FnOnce()) {
@@ -135,6 +135,73 @@ const EXPECTED: [(&str, &str); 42] = [
     ("codec_unknown", "packed with a codec that is not read here; write the file with zstd"),
     ("encoding_unknown", "has an encoding that is not read here"),
 ];
+
+/// A header of EDF of so many signals, whose fields are set by their place.
+fn edf_header(signals: usize, set: &[(usize, &str)]) -> Vec<u8> {
+    let mut bytes = vec![b' '; 256 * (signals + 1)];
+    let mut put = |at: usize, text: &str| {
+        bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
+    };
+    put(0, "0");
+    put(184, &(256 * (signals + 1)).to_string());
+    put(236, "1");
+    put(244, "1");
+    put(252, &signals.to_string());
+    for signal in 0..signals {
+        for (part, text) in [(104, "-1"), (112, "1"), (120, "-9"), (128, "9"), (216, "1")] {
+            put(256 + signals * part + 8 * signal, text);
+        }
+    }
+    for (at, text) in set {
+        put(*at, text);
+    }
+    bytes
+}
+
+#[test]
+fn hostile_recordings() {
+    let limits = Limits::default();
+    let many = 256 + 9999 * 216;
+    let samples: String = "99999999".repeat(9999);
+    let cases: [(&str, Vec<u8>, &str); 9] = [
+        ("a good one", [edf_header(2, &[]), vec![0; 4]].concat(), ""),
+        (
+            "9999 signals and no more",
+            edf_header(9999, &[])[..256].to_vec(),
+            "the header is cut short",
+        ),
+        ("9999 signals", edf_header(9999, &[]), "1 are declared, and the file holds 0"),
+        (
+            "all sizes at their highest",
+            edf_header(9999, &[(236, "99999999"), (many, &samples)]),
+            "99999999 are declared, and the file holds 0",
+        ),
+        ("all sizes, records unknown", edf_header(9999, &[(236, "-1"), (many, &samples)]), ""),
+        ("records for nothing", edf_header(1, &[(236, "99999999")]), "99999999 are declared"),
+        ("seconds at their highest", [edf_header(1, &[(244, "1e308")]), vec![0; 2]].concat(), ""),
+        ("signals in letters", edf_header(1, &[(252, "many")]), "field number of signals"),
+        ("signals in letters that are none", edf_header(1, &[(252, "\u{e9}\u{e9}")]), "of signals"),
+    ];
+    for (name, bytes, expected) in cases {
+        let mut result = None;
+        within(name, bytes.len(), || {
+            result = Some(edf::parse_recording(&bytes, Path::new("h.edf"), &[], &limits));
+        });
+        match result.unwrap() {
+            Ok(_) => assert_eq!(expected, "", "{name} was read"),
+            Err(error) => {
+                let told = error.to_string();
+                assert!(!expected.is_empty() && told.contains(expected), "{name}: {told}");
+            }
+        }
+    }
+    // A long recording takes what is promised of it: eight bytes for each sample of two.
+    let long = [edf_header(1, &[(236, "4000000 ")]), vec![7; 8_000_000]].concat();
+    within("a long recording", long.len(), || {
+        let read = edf::parse_recording(&long, Path::new("l.edf"), &[], &limits).unwrap();
+        assert_eq!(read.channels[0].values.len(), 4_000_000);
+    });
+}
 
 #[test]
 fn a_bomb_of_gzip() {
