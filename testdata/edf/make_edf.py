@@ -1,7 +1,7 @@
 """Small EDF and BDF files written by pyEDFlib (EDFlib), and what it reads in them.
 
     pip install pyedflib==0.1.42 numpy
-    python make_edf.py            # writes *.edf, *.bdf and expected.csv beside itself
+    python make_edf.py            # writes *.edf, *.bdf, expected.csv and steps.csv beside itself, bed*.edf for the sessions
 
 A digest is the SHA-256 of the values one after the other: little-endian int32 of the numbers, little-endian float64 of
 the physical values. EDFlib neither writes nor reads discontinuous files: `gaps.edf` is `night.edf` with another reserved
@@ -73,6 +73,27 @@ for number in range(3, 6):
 (HERE / "gaps.edf").write_bytes(gaps)
 
 
+def bed(name, patient, seconds=240):
+    """A heart rate that wanders, and an oxygen saturation that follows it; two rates."""
+    writer = EdfWriter(str(HERE / "../cli/input" / name), 2, file_type=pyedflib.FILETYPE_EDF)
+    writer.setSignalHeaders([signal("HR", "bpm", 2, (0.0, 300.0), (0, 3000)), signal("SpO2", "%", 1, (0.0, 100.0), (0, 1000))])
+    writer.setPatientName(patient)
+    writer.setPatientCode("MCH-0234567")
+    writer.setStartdatetime(datetime.datetime(2002, 3, 2, 22, 15, 0))
+    rate = 75 + np.cumsum(RANDOM.normal(0, 0.7, 2 * seconds)) * 0.9
+    rate = np.clip(rate, 40, 180)
+    saturation = np.clip(99 - (rate[::2] - 75) / 20 + RANDOM.normal(0, 0.2, seconds), 80, 100)
+    for second in range(seconds):
+        writer.writeDigitalSamples(np.round(rate[2 * second:2 * second + 2] * 10).astype(np.int32))
+        writer.writeDigitalSamples(np.round(saturation[second:second + 1] * 10).astype(np.int32))
+    writer.close()
+
+
+bed("bed1.edf", "Haagse_Harry")
+bed("bed2.edf", "Delftse_Dirk")
+bed("bed3.edf", "Haagse_Harry")
+
+
 def digest(values, kind):
     return hashlib.sha256(np.asarray(values).astype(kind).tobytes()).hexdigest()
 
@@ -88,3 +109,9 @@ with open(HERE / "expected.csv", "w", encoding="utf-8") as out:
                       len(values), digest(numbers, "<i4"), digest(values, "<f8"), sep=",", file=out)
             for onset, duration, text in zip(*reader.readAnnotations()):
                 print("note", name, f"{onset:.4f}", f"{duration:g}", text, "", "", "", sep=",", file=out)
+
+# Means of each second, those of gaps.edf being these with a hundred empty seconds between the third and the fourth.
+with EdfReader(str(HERE / "night.edf")) as reader, open(HERE / "steps.csv", "w", encoding="utf-8") as out:
+    means = [reader.readSignal(at).reshape(6, -1).mean(axis=1) for at in range(3)]
+    for second in range(6):
+        print(*(f"{mean[second]:.17g}" for mean in means), sep=",", file=out)

@@ -16,6 +16,10 @@ pub enum Layout {
     Array,
     /// WFDB records: a folder or an archive.
     Wfdb,
+    /// The header of one WFDB record.
+    WfdbRecord,
+    /// EDF or BDF: a file or a folder.
+    Edf,
     /// The PhysioNet/CinC Challenge 2012: a folder or an archive.
     Physionet2012,
     /// The PhysioNet/CinC Challenge 2019: a folder or an archive.
@@ -57,7 +61,8 @@ pub fn detect(path: &Path, limits: &Limits) -> Result<Layout, Error> {
         Ok(in_archive(path, limits)?.unwrap_or(Layout::Wfdb))
     } else {
         Ok(match of_name(&name) {
-            Some(Layout::Wfdb) | None => Layout::Table,
+            Some(Layout::Wfdb) => Layout::WfdbRecord,
+            None => Layout::Table,
             Some(layout) => layout,
         })
     }
@@ -69,6 +74,7 @@ fn of_name(name: &str) -> Option<Layout> {
     match end.as_str() {
         "npy" => Some(Layout::Array),
         "hea" => Some(Layout::Wfdb),
+        "edf" | "bdf" => Some(Layout::Edf),
         "parquet" => Some(Layout::Parquet),
         _ if physionet::is_stay(name) => Some(Layout::Physionet2012),
         _ if physionet::is_hours(name) => Some(Layout::Physionet2019),

@@ -2,6 +2,7 @@
 //!
 //! The files and the numbers are in `testdata/edf`, made by `make_edf.py` there.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what is wrong")]
+#![allow(clippy::print_stdout, reason = "a test that skips says so")]
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use sequela_core::Limits;
 use sequela_formats::edf::{
     Layout, Reader, Recording, parse_header, parse_recording, read_recording,
 };
-use sequela_formats::{Error, bounded};
+use sequela_formats::{Error, bounded, wfdb};
 use sha2::{Digest as _, Sha256};
 
 fn testdata(name: &str) -> PathBuf {
@@ -139,6 +140,42 @@ fn signals_are_chosen_by_their_label() {
     let few = Limits { steps: 100, ..Limits::default() };
     let told = read_recording(&path, &["Flow"], &few).unwrap_err().to_string();
     assert!(told.contains("the number of samples of a signal"), "{told}");
+}
+
+#[test]
+fn files_of_wfdb_pythons_sample_data() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let data = std::env::var_os("SEQUELA_DATA")
+        .map_or_else(|| root.join("../shared/data"), PathBuf::from)
+        .join("wfdb_formats/sample-data");
+    if !data.is_dir() {
+        println!("skipped: wfdb-python's sample data are not at {}", data.display());
+        return;
+    }
+    let limits = Limits::default();
+    // Annotations alone; pyEDFlib counts 856.
+    let notes = read_recording(&data.join("test_edfann.edf"), &[], &limits).unwrap();
+    assert_eq!((notes.annotations.len(), notes.channels.len()), (856, 0));
+    // A recording and the record of WFDB that was made of it, number for number. Two units are a degree sign.
+    let path = data.join("test_generator_2.edf");
+    let generator = read_recording(&path, &[], &limits).unwrap();
+    let record = wfdb::read_samples(&data.join("test_generator_2.hea"), &limits).unwrap();
+    let mut reader = Reader::open(&path, &limits).unwrap();
+    let mut numbers = vec![Vec::new(); generator.channels.len()];
+    let mut some = Vec::new();
+    while let Some(one) = reader.next_record().unwrap() {
+        for (at, all) in numbers.iter_mut().enumerate() {
+            one.digital(at, &mut some);
+            all.extend_from_slice(&some);
+        }
+    }
+    for ((at, channel), numbers) in generator.channels.iter().enumerate().zip(&numbers) {
+        let signal = &record.header.signals[at];
+        assert_eq!(channel.name, signal.description);
+        assert!(*numbers == record.signals[at].values, "{}", channel.name);
+        assert_eq!(channel.unit, signal.unit);
+    }
+    assert_eq!((numbers.len(), numbers[0].len()), (11, 120_000));
 }
 
 /// The file with other bytes at a place.

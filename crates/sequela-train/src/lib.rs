@@ -79,10 +79,10 @@ pub use search::{
 pub use stream::{Dialogue, DialogueOptions, InputFormat, OnFault, Stream, StreamOptions, Streams};
 pub use study::{
     About, ArticleData, Audit, Baselines, Checkpoint, ClassWeights, Content, CsvData, Data,
-    Ensemble, EvaluateSection, FeedForward, Indicator, InputKind, KeepWeights, LabelSpec, LongSpec,
-    MedsData, Memory, Missing, NpyData, Override, Physionet2012Data, Physionet2019Data, Scaling,
-    Schedule, SimulatedData, Split, SplitBy, Study, Summary, TargetKind, Task, TimeSpec, TimeWord,
-    Train, ValueSpec, WfdbData, Window,
+    EdfData, Ensemble, EvaluateSection, FeedForward, Indicator, InputKind, KeepWeights, LabelSpec,
+    LongSpec, MedsData, Memory, Missing, NpyData, Override, Physionet2012Data, Physionet2019Data,
+    Scaling, Schedule, SimulatedData, Split, SplitBy, Study, Summary, TargetKind, Task, TimeSpec,
+    TimeWord, Train, ValueSpec, WfdbData, Window,
 };
 pub use study::{Dimension, Number, Range, RangeScale, Search, SearchMethod};
 pub use tensors::{Array, Numbers, TensorFile};

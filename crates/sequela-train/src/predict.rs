@@ -17,7 +17,9 @@ use crate::judge::Net;
 use crate::model::{ChannelSpec, Model};
 use crate::series::{Example, Examples};
 use crate::source::FileKind;
-use crate::study::{Content, CsvData, Data, NpyData, TimeSpec, TimeWord, ValueSpec, WfdbData};
+use crate::study::{
+    Content, CsvData, Data, EdfData, NpyData, TimeSpec, TimeWord, ValueSpec, WfdbData,
+};
 use crate::{Error, carried, source};
 
 /// What a call may use, and what may end it.
@@ -198,7 +200,7 @@ pub(crate) fn read_cohort(
     limits: &Limits,
 ) -> Result<Cohort, Error> {
     let study = &model.manifest().study;
-    let one = |end: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(end));
+    let one = |end: &str| kind_is(path, &[end]);
     let cohort = match (FileKind::of(path), &study.data) {
         (kind, Data::Physionet2012(data)) if kind == FileKind::Records || one("txt") => {
             source::stays(data, path, outcomes.map(Path::to_owned), limits)?
@@ -219,6 +221,18 @@ pub(crate) fn read_cohort(
             let known = Schema::new(model.manifest().schema.iter().map(channel).collect());
             source::meds_cohort(data, Some(&known), (path, labels), limits)?
         }
+        // The names of the study may be all there are: the channels are those of the model.
+        (_, Data::Edf(data)) if kind_is(path, &["edf", "bdf"]) || path.is_dir() => {
+            let values = model
+                .manifest()
+                .schema
+                .iter()
+                .map(|known| ValueSpec { name: known.name.clone(), unit: known.unit.clone() });
+            source::edf(&EdfData { values: values.collect(), ..data.clone() }, path, limits)?
+        }
+        (_, Data::Wfdb(data)) if !data.values.is_empty() && kind_is(path, &["hea"]) => {
+            source::wfdb(data, path, limits)?
+        }
         (FileKind::Array, _) => source::npy(&array_of(path, model), path, limits)?,
         (FileKind::Records, _) => {
             let data = match &study.data {
@@ -232,6 +246,12 @@ pub(crate) fn read_cohort(
     };
     model.check_schema(cohort.schema(), &path.display().to_string())?;
     Ok(cohort)
+}
+
+/// Whether a name ends so.
+fn kind_is(path: &Path, ends: &[&str]) -> bool {
+    let end = path.extension().unwrap_or_default();
+    ends.iter().any(|wanted| end.eq_ignore_ascii_case(wanted))
 }
 
 /// How to read an array for a model.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sequela_core::{Channel, Limits, Location, Schema, Sequence, SubjectId};
 use sequela_data::load::{
-    AnnotatedBeats, MedsOptions, Stays, annotated_beats, frequent_codes, intervals, meds,
-    physionet2012, physionet2019, published_split, series,
+    AnnotatedBeats, MedsOptions, SignalOptions, Stays, annotated_beats, frequent_codes, intervals,
+    meds, physionet2012, physionet2019, published_split, series, wfdb_signals,
 };
 use sequela_data::plausible::check_units;
 use sequela_data::resample::{Grid, resample_all};
@@ -19,8 +19,8 @@ use sequela_formats::npy::read_array;
 
 use crate::Error;
 use crate::study::{
-    Content, CsvData, Data, MedsData, NpyData, Physionet2012Data, Split, SplitBy, Study, TimeWord,
-    ValueSpec, WfdbData,
+    Content, CsvData, Data, EdfData, MedsData, NpyData, Physionet2012Data, Split, SplitBy, Study,
+    TimeWord, ValueSpec, WfdbData,
 };
 
 /// Where a file of a study is: as it is if absolute, else beside the study, else in the present
@@ -73,6 +73,7 @@ pub(crate) fn load(study: &Study, limits: &Limits) -> Result<Cohort, Error> {
         Data::Csv(data) => csv(data, &at(&data.path)?, limits)?,
         Data::Npy(data) => npy(data, &at(&data.path)?, limits)?,
         Data::Wfdb(data) => wfdb(data, &at(&data.path)?, limits)?,
+        Data::Edf(data) => edf(data, &at(&data.path)?, limits)?,
         Data::Physionet2012(data) => {
             let outcomes = data.outcomes.as_deref();
             let outcomes = outcomes.map(|file| find(file, &study.base, "data.outcomes"));
@@ -155,8 +156,30 @@ pub(crate) fn npy(data: &NpyData, path: &Path, limits: &Limits) -> Result<Cohort
     Ok(Cohort::new(schema, sequences, path.display().to_string())?)
 }
 
-/// The cohort of annotated records.
+/// The cohort of recordings.
+pub(crate) fn edf(data: &EdfData, path: &Path, limits: &Limits) -> Result<Cohort, Error> {
+    let options = SignalOptions {
+        channels: data.values.iter().map(channel).collect(),
+        every_seconds: data.every_seconds,
+        owners: data.owners,
+    };
+    Ok(sequela_data::load::edf(path, &options, limits)?)
+}
+
+fn channel(value: &ValueSpec) -> Channel {
+    Channel { name: value.name.clone(), unit: value.unit.clone() }
+}
+
+/// The cohort of annotated records, or of their signals where these are named.
 pub(crate) fn wfdb(data: &WfdbData, path: &Path, limits: &Limits) -> Result<Cohort, Error> {
+    if !data.values.is_empty() {
+        let options = SignalOptions {
+            channels: data.values.iter().map(channel).collect(),
+            every_seconds: data.every_seconds,
+            ..SignalOptions::default()
+        };
+        return Ok(wfdb_signals(path, &data.records, (&options, data.subjects), limits)?);
+    }
     let options = AnnotatedBeats {
         annotator: data.annotator.clone(),
         subjects: data.subjects,
@@ -200,11 +223,10 @@ pub(crate) fn meds_cohort(
     limits: &Limits,
 ) -> Result<Cohort, Error> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
-    let named = |value: &ValueSpec| Channel { name: value.name.clone(), unit: value.unit.clone() };
     let channels = match (known, data.frequent) {
         (Some(schema), _) => schema.channels().to_vec(),
         (None, Some(most)) => frequent_codes(path, most, threads, limits)?,
-        (None, None) => data.channels.iter().map(named).collect(),
+        (None, None) => data.channels.iter().map(channel).collect(),
     };
     let hours = |seconds: f64| seconds / 3600.0;
     let options = MedsOptions {
@@ -232,7 +254,12 @@ pub(crate) fn time_format(word: TimeWord) -> TimeFormat {
 
 /// Position of the channel that is forecast.
 pub(crate) fn target(study: &Study, schema: &Schema) -> Result<usize, Error> {
-    let Data::Csv(CsvData { target: Some(target), .. }) = &study.data else { return Ok(0) };
+    let (Data::Csv(CsvData { target: Some(target), .. })
+    | Data::Edf(EdfData { target: Some(target), .. })
+    | Data::Wfdb(WfdbData { target: Some(target), .. })) = &study.data
+    else {
+        return Ok(0);
+    };
     schema.position(target).ok_or_else(|| {
         Error::data("data.target", "it is not among the channels", "name one of data.values")
     })

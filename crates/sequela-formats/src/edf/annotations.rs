@@ -109,9 +109,9 @@ fn text_of(bytes: &[u8]) -> String {
 }
 
 /// Ends an onset or a text.
-const TEXT: u8 = 20;
+pub(super) const TEXT: u8 = 20;
 /// Stands before a duration.
-const DURATION: u8 = 21;
+pub(super) const DURATION: u8 = 21;
 
 #[cfg(test)]
 mod tests {

@@ -65,6 +65,18 @@ impl fmt::Debug for Identification {
 }
 
 impl Header {
+    /// The header of a plain EDF file with these signals and data records of so many seconds, of nobody.
+    pub fn new(record_seconds: f64, signals: Vec<Signal>) -> Self {
+        Self {
+            width: Width::Edf,
+            layout: Layout::Plain,
+            identification: Identification::default(),
+            records: None,
+            record_seconds,
+            signals,
+        }
+    }
+
     /// Bytes of the header.
     pub fn bytes(&self) -> u64 {
         BLOCK * (1 + self.signals.len() as u64)

@@ -33,9 +33,11 @@ mod number;
 mod reader;
 mod recording;
 mod signal;
+mod write;
 
 pub use annotations::Annotation;
 pub use header::{Header, Identification, Layout, Width, parse_header};
 pub use reader::{Reader, Record};
 pub use recording::{Channel, Recording, Segment, parse_recording, read_recording};
 pub use signal::{Calibration, Signal};
+pub use write::{RecordToWrite, to_edf};

@@ -28,8 +28,8 @@ pub struct Signal {
     pub is_annotations: bool,
     /// The reserved field, which the standards leave blank.
     pub reserved: String,
-    /// Where the fields of its two ranges begin.
-    pub(super) ranges_at: [u64; 2],
+    /// Where in the file the fields of its physical and its digital range begin.
+    pub ranges_at: [u64; 2],
 }
 
 impl Signal {

@@ -29,7 +29,7 @@ impl FirstLabels {
     }
 }
 
-/// A commented study for a table (wide or long), an array, a folder or archive of WFDB records or
+/// A commented study for a table (wide or long), an array, EDF files, a folder or archive of WFDB records or
 /// of the PhysioNet challenges of 2012 and 2019, or a folder of MEDS.
 ///
 /// With labels it tells the class of each subject, or of each step where the classes of one
@@ -71,6 +71,14 @@ pub fn init_study(path: &Path, labels: &FirstLabels, limits: &Limits) -> Result<
                 Some(found) => classes::study(&name, &table, &found),
                 None => series::study(&name, table.forecasts()),
             }
+        }
+        Layout::Edf => series::study(&name, series::edf(path, limits)?),
+        Layout::Tables => {
+            return Err(refuse(
+                path,
+                "this is a folder of tables",
+                "name one of them; sequela data describe tells what each is",
+            ));
         }
         _ => {
             sequela_formats::wfdb::read_records(path, "atr", limits)?;

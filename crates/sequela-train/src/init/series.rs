@@ -277,6 +277,24 @@ pub(super) fn array(path: &Path, values: &[f64], shape: &[usize]) -> Series {
     Series { data, split: if subjects >= 3 { BY_SUBJECT } else { BY_TIME }, step: "step", length }
 }
 
+/// All signals of EDF files on a grid of a second.
+pub(super) fn edf(path: &Path, limits: &Limits) -> Result<Series, Error> {
+    let summary = load::signal_summary(path, limits)?;
+    let common = summary.channels.iter().filter(|one| one.recordings == summary.recordings);
+    let values: Vec<String> = common
+        .map(|one| format!("{{ name = {}, unit = {} }}", quoted(&one.name), quoted(&one.unit)))
+        .collect();
+    let data = format!(
+        "kind = \"edf\"\npath = {}\nvalues = [{}]   # the signals that all recordings have\n\
+         every_seconds = 1     # a step is the mean of so many seconds\n\
+         owners = \"patients\"   # or files: each is a subject of its own\n",
+        path_text(path),
+        values.join(", ")
+    );
+    let split = if summary.recordings >= 3 { BY_SUBJECT } else { BY_TIME };
+    Ok(Series { data, split, step: "second", length: LONG })
+}
+
 /// Records of a folder or an archive, whose beats are annotated.
 pub(super) fn records(path: &Path) -> Series {
     let data = format!(

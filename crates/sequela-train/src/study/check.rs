@@ -3,7 +3,7 @@
 use sequela_core::Location;
 use sequela_nn::{Architecture, Clip, Loss, Pooling, Retain};
 
-use super::{Data, InputKind, MedsData, Schedule, SplitBy, Study, TargetKind, Task};
+use super::{Data, InputKind, MedsData, Schedule, SplitBy, Study, TargetKind, Task, ValueSpec};
 use crate::Error;
 
 /// Finds the place of a field.
@@ -150,7 +150,43 @@ impl Check<'_> {
                 }
             }
             Data::Meds(data) => self.meds(data, study.split.by)?,
-            Data::Npy(_) | Data::Wfdb(_) | Data::Physionet2019(_) | Data::Article(_) => {}
+            Data::Wfdb(data) => {
+                self.signals(&data.values, data.target.as_deref(), data.every_seconds)?;
+                if data.values.is_empty() && (data.every_seconds.is_some() || data.target.is_some())
+                {
+                    return Err(self.refuse(
+                        "data.values",
+                        "no signal is named, so a step is a heart beat",
+                        "name the signals: values = [{ name = \"MLII\", unit = \"mV\" }]",
+                    ));
+                }
+            }
+            Data::Edf(data) => {
+                self.signals(&data.values, data.target.as_deref(), data.every_seconds)?;
+            }
+            Data::Npy(_) | Data::Physionet2019(_) | Data::Article(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Refuses a forecast of a signal that is not named, and a grid of no length.
+    fn signals(
+        &self,
+        values: &[ValueSpec],
+        target: Option<&str>,
+        every_seconds: Option<f64>,
+    ) -> Result<(), Error> {
+        let names: Vec<&str> = values.iter().map(|value| value.name.as_str()).collect();
+        if let Some(target) = target.filter(|target| !names.is_empty() && !names.contains(target)) {
+            let hint = super::nearest::hint(target, &names);
+            return Err(self.refuse("data.target", "it is not among data.values", &hint));
+        }
+        if every_seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds.is_finite())) {
+            return Err(self.refuse(
+                "data.every_seconds",
+                "it is not a positive number",
+                "give the seconds of one step",
+            ));
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sequela_data::heart_rate::BeatOptions;
-use sequela_data::load::{SEPSIS, Stays, Subjects};
+use sequela_data::load::{Owners, SEPSIS, Stays, Subjects};
 use sequela_data::scaling::ScalingMethod;
 use sequela_formats::csv::TimeFormat;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,10 @@ pub enum Data {
     Csv(CsvData),
     /// A `NumPy` array.
     Npy(NpyData),
-    /// Heart rate from the beat annotations of WFDB records.
+    /// Heart rate from the beat annotations of WFDB records, or their signals.
     Wfdb(WfdbData),
+    /// The signals of EDF or BDF files.
+    Edf(EdfData),
     /// ICU stays in the layout of the PhysioNet/CinC Challenge 2012.
     Physionet2012(Physionet2012Data),
     /// ICU hours in the layout of the PhysioNet/CinC Challenge 2019.
@@ -42,6 +44,7 @@ impl Data {
             Self::Csv(data) => Some(&data.path),
             Self::Npy(data) => Some(&data.path),
             Self::Wfdb(data) => Some(&data.path),
+            Self::Edf(data) => Some(&data.path),
             Self::Physionet2012(data) => Some(&data.path),
             Self::Physionet2019(data) => Some(&data.path),
             Self::Meds(data) => Some(&data.path),
@@ -87,6 +90,7 @@ impl Data {
             Self::Csv(data) => Some(&mut data.path),
             Self::Npy(data) => Some(&mut data.path),
             Self::Wfdb(data) => Some(&mut data.path),
+            Self::Edf(data) => Some(&mut data.path),
             Self::Physionet2012(data) => Some(&mut data.path),
             Self::Physionet2019(data) => Some(&mut data.path),
             Self::Meds(data) => Some(&mut data.path),
@@ -99,7 +103,14 @@ impl Data {
         match self {
             Self::Csv(data) => &data.step,
             Self::Npy(data) => &data.step,
-            Self::Wfdb(_) => "beat",
+            Self::Wfdb(data) if data.values.is_empty() => "beat",
+            Self::Wfdb(WfdbData { every_seconds, .. })
+            | Self::Edf(EdfData { every_seconds, .. }) => match every_seconds {
+                None => "sample",
+                Some(1.0) => "s",
+                Some(60.0) => "min",
+                Some(_) => "step",
+            },
             Self::Physionet2012(Physionet2012Data { every_seconds: Some(3600.0), .. })
             | Self::Physionet2019(_)
             | Self::Meds(MedsData { every_seconds: Some(3600.0), .. }) => "hour",
@@ -249,7 +260,7 @@ pub enum Content {
     BeatIntervals,
 }
 
-/// Heart rate from beat annotations: 60 / RR for each beat.
+/// Heart rate from beat annotations, 60 / RR for each beat; or, where signals are named, these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WfdbData {
@@ -258,6 +269,15 @@ pub struct WfdbData {
     /// The names of the records that are meant; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<String>,
+    /// The signals that the model sees, in place of heart rate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<ValueSpec>,
+    /// The signal that is forecast; without it the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Each step is the mean of so many seconds of the signals; without it each sample is a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_seconds: Option<f64>,
     /// The extension of the annotation files.
     #[serde(default = "annotator")]
     pub annotator: String,
@@ -275,11 +295,35 @@ impl WfdbData {
         Self {
             path: path.to_owned(),
             records: Vec::new(),
+            values: Vec::new(),
+            target: None,
+            every_seconds: None,
             annotator: annotator(),
             subjects: Subjects::default(),
             beats: BeatOptions::default(),
         }
     }
+}
+
+/// Signals of EDF, EDF+ or BDF files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdfData {
+    /// A file, or a folder of files.
+    pub path: PathBuf,
+    /// The signals that the model sees, by their labels; without any all of the first file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<ValueSpec>,
+    /// The signal that is forecast; without it the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Each step is the mean of so many seconds; without it each sample is a step, and the signals have one
+    /// rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_seconds: Option<f64>,
+    /// Whose recordings they are.
+    #[serde(default)]
+    pub owners: Owners,
 }
 
 /// ICU stays of the challenge of 2012: measurements of 48 hours, and who died in hospital.
@@ -380,9 +424,17 @@ pub(super) fn inner(document: &Document, fault: Fault) -> Fault {
 
 /// What is wrong with a field that is of this type in a table.
 fn of<'de, T: Deserialize<'de>>(document: &'de Document, field: &str) -> Option<Fault> {
-    let csv = document.at(&["data", "kind"]);
-    let csv = csv.is_some_and(|kind| matches!(&kind.value, Value::Text(word) if word == "csv"));
-    let node = document.at(&["data", field]).filter(|_| csv)?;
+    let kind = document.at(&["data", "kind"]);
+    let kind = kind.and_then(|kind| match &kind.value {
+        Value::Text(word) => Some(word.as_str()),
+        _ => None,
+    });
+    let has = match kind {
+        Some("csv") => true,
+        Some("wfdb" | "edf") => field == "values",
+        _ => false,
+    };
+    let node = document.at(&["data", field]).filter(|_| has)?;
     T::deserialize(Reader(node)).err().map(|fault| fault.under(field).under("data"))
 }
 

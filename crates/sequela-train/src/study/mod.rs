@@ -144,7 +144,7 @@ use sha2::{Digest, Sha256};
 
 pub use classes::{ClassWeights, LabelSpec};
 pub use data::{
-    ArticleData, Content, CsvData, Data, LongSpec, MedsData, NpyData, Physionet2012Data,
+    ArticleData, Content, CsvData, Data, EdfData, LongSpec, MedsData, NpyData, Physionet2012Data,
     Physionet2019Data, Scaling, SimulatedData, TimeSpec, TimeWord, ValueSpec, WfdbData,
 };
 pub use document::Override;

@@ -5,6 +5,7 @@ mod folder;
 mod meds;
 mod meds_page;
 mod page;
+mod signals;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +30,8 @@ use source::Source;
 What it is, is told from names: a table (.csv, .tsv, also gzipped, .parquet, .xlsx) with one row for each time or
 one for each measurement; a .npy array; a folder or archive of WFDB records, or of the PhysioNet challenges of
 2012 and 2019; a folder of MEDS (data/*.parquet), of which codes are told, and labels that lie in it; a folder of
-tables, of which each is told in a line.
+tables, of which each is told in a line. Of EDF or BDF files and of the header of a WFDB record (.hea) signals are
+told, without a page.
 
 Exit code 1 says that something was found to look at: values that are not in their unit, or in two.
 
@@ -48,17 +50,29 @@ pub(crate) struct Describe {
     html: Option<PathBuf>,
 }
 
+/// Tells what is at a path, where that is no cohort.
+type Tell = fn(&Path, Console) -> Result<Outcome, Failure>;
+
 impl Describe {
     /// Tells what is there.
     pub(crate) fn run(&self, console: Console) -> Result<Outcome, Failure> {
-        if detect(&self.file, &Limits::default())? == Layout::Meds {
+        let layout = detect(&self.file, &Limits::default())?;
+        if layout == Layout::Meds {
             return meds::describe(&self.file, self.html.as_deref(), console);
         }
-        if detect(&self.file, &Limits::default())? == Layout::Tables {
-            if self.html.is_some() {
-                console.say("a page is written of one table, not of a folder of them");
+        let tell: Option<(Tell, &str)> = match layout {
+            Layout::Tables => Some((folder::describe, "folders of tables")),
+            Layout::Edf | Layout::WfdbRecord => Some((signals::describe, "signals")),
+            Layout::Wfdb if signals::are_alone(&self.file)? => {
+                Some((signals::describe, "signals"))
             }
-            return folder::describe(&self.file, console);
+            _ => None,
+        };
+        if let Some((tell, what)) = tell {
+            if self.html.is_some() {
+                console.say(&format!("of {what} no page is written"));
+            }
+            return tell(&self.file, console);
         }
         let source = Source::read(&self.file, &Limits::default())?;
         let figures = Figures::of(&source.cohort);

@@ -5,7 +5,7 @@ use std::path::Path;
 use sequela_core::{Limits, Location};
 use sequela_data::Cohort;
 use sequela_data::heart_rate::BeatOptions;
-use sequela_data::load::{self, AnnotatedBeats, SEPSIS, Stays};
+use sequela_data::load::{self, AnnotatedBeats, SEPSIS, SignalOptions, Stays, Subjects};
 use sequela_data::plausible::{UnitFinding, check_units};
 use sequela_formats::csv::{sniff, sniff_long};
 use sequela_formats::{Layout, detect};
@@ -37,6 +37,17 @@ impl Source {
                 let paths = [path.to_owned()];
                 let cohort = load::annotated_beats(&paths, &AnnotatedBeats::default(), limits)?;
                 Self::of("annotated beats (WFDB)", cohort)
+            }
+            Layout::Edf | Layout::WfdbRecord => {
+                // Signals of several rates meet on a grid.
+                let options =
+                    SignalOptions { every_seconds: Some(1.0), ..SignalOptions::default() };
+                if path.extension().is_some_and(|end| end == "hea") {
+                    let options = (&options, Subjects::default());
+                    Self::of("signals (WFDB)", load::wfdb_signals(path, &[], options, limits)?)
+                } else {
+                    Self::of("signals (EDF)", load::edf(path, &options, limits)?)
+                }
             }
             Layout::Physionet2012 => {
                 let cohort = load::physionet2012(path, &Stays::default(), limits)?;
