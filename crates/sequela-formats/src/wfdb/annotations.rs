@@ -207,14 +207,14 @@ impl Words<'_> {
 }
 
 const NOTHING: Code = Code(0);
-const NOTE: Code = Code(22);
-const SKIP: u8 = 59;
-const NUM: u8 = 60;
-const SUB: u8 = 61;
-const CHN: u8 = 62;
-const AUX: u8 = 63;
+pub(super) const NOTE: Code = Code(22);
+pub(super) const SKIP: u8 = 59;
+pub(super) const NUM: u8 = 60;
+pub(super) const SUB: u8 = 61;
+pub(super) const CHN: u8 = 62;
+pub(super) const AUX: u8 = 63;
 /// The first code that no annotation has.
-const LAST_CODE: u8 = 50;
+pub(super) const LAST_CODE: u8 = 50;
 
 #[cfg(test)]
 mod tests {

@@ -98,24 +98,8 @@ impl<'a> File<'a> {
         frames: u64,
         limits: &Limits,
     ) -> Result<Vec<Collected<V::Value>>, Error> {
-        if frames > self.frames {
-            let held = self.frames;
-            return Err(Error::malformed(
-                Location::file(&self.path),
-                format!("it holds {held} samples of each signal, and {frames} are declared"),
-                "the file is cut short: fetch it again, or correct the header",
-            ));
-        }
         let most = self.signals.iter().map(|signal| u64::from(signal.samples_per_frame)).max();
-        if frames.saturating_mul(most.unwrap_or(1)) > limits.steps {
-            return Err(Error::Limit {
-                location: Location::file(&self.path).into(),
-                what: "the number of samples of a signal".to_owned(),
-                limit: limits.steps,
-            });
-        }
-        // The file holds so many, so this is no more than its length.
-        let frames = usize::try_from(frames).unwrap_or(0);
+        let frames = within_file(&self.path, frames, (self.frames, most.unwrap_or(1)), limits)?;
         let mut before = 0;
         let mut parts: Vec<Part<'_, V>> = Vec::with_capacity(self.signals.len());
         for signal in self.signals {
@@ -178,8 +162,36 @@ impl<'a> File<'a> {
 /// Samples that are decoded at once.
 const CHUNK: usize = 6144;
 
+/// The number of frames, where the file holds so many and they are within the limit.
+pub(super) fn within_file(
+    path: &Path,
+    frames: u64,
+    (held, most_in_a_frame): (u64, u64),
+    limits: &Limits,
+) -> Result<usize, Error> {
+    if frames > held {
+        return Err(Error::malformed(
+            Location::file(path),
+            format!("it holds {held} samples of each signal, and {frames} are declared"),
+            "the file is cut short: fetch it again, or correct the header",
+        ));
+    }
+    if frames.saturating_mul(most_in_a_frame) > limits.steps {
+        return Err(Error::Limit {
+            location: Location::file(path).into(),
+            what: "the number of samples of a signal".to_owned(),
+            limit: limits.steps,
+        });
+    }
+    // The file holds so many, so this is no more than its length.
+    Ok(usize::try_from(frames).unwrap_or(0))
+}
+
 /// The first of the signals of a file and their format, where they can share one.
-fn check<'a>(signals: &'a [Signal], place: &Location) -> Result<(&'a Signal, Format), Error> {
+pub(super) fn check<'a>(
+    signals: &'a [Signal],
+    place: &Location,
+) -> Result<(&'a Signal, Format), Error> {
     let refuse = |field: &str, what: &str| {
         Err(Error::malformed(place.clone().field(field), what, "correct the header"))
     };

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! [`read_samples`] gives the numbers of the converter, [`read_waveforms`] physical values of records of
-//! one segment and of many.
+//! one segment and of many; [`to_record`] and [`to_annotations`] write.
 //!
 //! **Source** WFDB Applications Guide, `header(5)`, `signal(5)` and `annot(5)`; the codes are those of
 //! `ecgcodes.h`.
@@ -30,18 +30,25 @@
 //! ```
 
 mod annotations;
+mod buffers;
 mod codec;
 mod codes;
+mod encode;
 mod file;
 mod header;
 mod record;
 mod samples;
 mod waveforms;
+mod write;
+mod write_annotations;
 
 pub use annotations::{Annotation, Annotations, Definition, parse_annotations, read_annotations};
+pub use buffers::read_waveforms_into;
 pub use codec::Format;
 pub use codes::Code;
 pub use header::{Header, Segment, Signal, parse_header, read_header};
 pub use record::{Record, read_records};
 pub use samples::{Samples, SignalSamples, read_samples};
 pub use waveforms::{Waveform, Waveforms, read_waveforms};
+pub use write::{RecordFiles, to_record};
+pub use write_annotations::to_annotations;

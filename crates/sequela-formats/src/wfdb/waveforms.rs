@@ -258,7 +258,7 @@ fn empty(signal: &Signal) -> Waveform {
     }
 }
 
-fn note(signal: &Signal, found: Option<i16>, record: &str) -> Option<String> {
+pub(super) fn note(signal: &Signal, found: Option<i16>, record: &str) -> Option<String> {
     found.map(|_| {
         format!("{record}: the checksum of {} is not the declared one", signal.description)
     })
