@@ -42,6 +42,16 @@ pub struct ChannelScale {
     pub observed: u64,
 }
 
+impl ChannelScale {
+    /// Whether the numbers of a file can be used.
+    pub fn is_sound(&self) -> bool {
+        self.centre.is_finite()
+            && self.spread.is_finite()
+            && self.spread > 0.0
+            && self.log.is_none_or(LogScale::is_sound)
+    }
+}
+
 /// `ln(max(x, least) + shift)`: a value below all of training is taken for the least of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,8 +87,7 @@ impl LogScale {
         libm::log(libm::fmax(value, self.least) + self.shift)
     }
 
-    /// Whether the numbers of a file can be used.
-    pub fn is_sound(&self) -> bool {
+    fn is_sound(self) -> bool {
         let good = |number: f64| number.is_finite() && number >= 0.0;
         good(self.least) && good(self.shift) && self.least + self.shift > 0.0
     }
@@ -286,6 +295,11 @@ mod tests {
         for (channel, value) in [(0, 7.0), (1, 0.0), (1, 12.0), (2, 36.0)] {
             let back = scaler.unscale(channel, scaler.scale(channel, value));
             assert!((back - value).abs() < 1e-4, "{back} {value}");
+        }
+        assert!(scaler.channels.iter().all(ChannelScale::is_sound));
+        for bad in [(f64::NAN, 1.0), (0.0, 0.0), (-1.0, 2.0)] {
+            let log = Some(LogScale { least: bad.0, shift: bad.1 });
+            assert!(!ChannelScale { log, ..lactate.clone() }.is_sound(), "{bad:?}");
         }
         // Below all that was seen: no logarithm of nothing.
         assert_eq!(scaler.scale(0, -3.0), scaler.scale(0, 0.5));

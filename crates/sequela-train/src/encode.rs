@@ -104,14 +104,9 @@ impl Encoder {
             && self.clip == window.clip
             && self.longest_gap_hours == window.longest_gap_hours;
         let sound = |value: f64| value.is_finite() && value > 0.0;
-        let scales = self.scaler.channels.iter();
         let changes = if self.output == TargetKind::Value { 0 } else { self.horizons.len() };
         if !same {
             Some("its encoder is not that of its study")
-        } else if !scales.clone().all(|scale| scale.centre.is_finite() && sound(scale.spread))
-            || !scales.clone().all(|scale| scale.log.is_none_or(|log| log.is_sound()))
-        {
-            Some("a scale is not a positive number")
         } else if self.changes.len() != changes || !self.changes.iter().all(|&c| sound(c)) {
             Some("there is not one change for each horizon")
         } else {

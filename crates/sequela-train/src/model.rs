@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sequela_core::{Channel, Limits, Location, Schema, Sequence};
 use sequela_data::Cohort;
+use sequela_data::scaling::ChannelScale;
 use sequela_formats::bounded;
 use sequela_nn::{ParamSpec, Parameters, Precision, Program, Tensor};
 use serde::{Deserialize, Serialize};
@@ -228,12 +229,15 @@ impl Model {
                 Error::integrity(place("manifest"), format!("it does not fit its schema ({error})"))
             })?;
         let encoder = &manifest.encoder;
-        let names = |scale: &[sequela_data::scaling::ChannelScale]| -> Vec<String> {
+        let names = |scale: &[ChannelScale]| -> Vec<String> {
             scale.iter().map(|channel| channel.name.clone()).collect()
         };
         let channels: Vec<String> = manifest.schema.iter().map(|c| c.name.clone()).collect();
         if names(&encoder.scaler.channels) != channels || encoder.target >= channels.len() {
             return Err(Error::integrity(place("manifest"), "scales and channels disagree"));
+        }
+        if !encoder.scaler.channels.iter().all(ChannelScale::is_sound) {
+            return Err(Error::integrity(place("manifest"), "a scale is not a positive number"));
         }
         if !encoder.envelope.as_ref().is_none_or(|envelope| envelope.is_sound(&channels)) {
             return Err(Error::integrity(place("manifest"), "envelope and channels disagree"));
