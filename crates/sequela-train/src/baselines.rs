@@ -179,6 +179,7 @@ mod tests {
             indicators: vec![],
             summaries: vec![],
             clip: None,
+            statics: Vec::new(),
             longest_gap_hours: None,
             most_missing: 1.0,
             envelope: None,

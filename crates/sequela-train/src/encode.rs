@@ -15,6 +15,7 @@ use crate::Error;
 use crate::indicate::{Gaps, indicate};
 use crate::running::SoFar;
 use crate::series::{Example, Examples, NEVER, Series};
+use crate::statics;
 use crate::study::{Indicator, InputKind, Missing, Study, Summary, TargetKind, Task};
 
 /// How windows become network inputs and outputs become forecasts.
@@ -46,6 +47,9 @@ pub struct Encoder {
     /// How far from 0 scaled values are believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
+    /// Positions of the channels that are fed once for each series.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statics: Vec<usize>,
     /// A longer time without a step ends a stretch, in hours.
     pub longest_gap_hours: Option<f64>,
     /// Windows with a larger share of missing values are left out.
@@ -72,6 +76,7 @@ impl Encoder {
             indicators: study.indicators(),
             summaries: window.summaries.clone(),
             clip: window.clip,
+            statics: statics::positions(study, train)?,
             longest_gap_hours: window.longest_gap_hours,
             most_missing: window.most_missing,
             envelope: Some(match study.study.task {
@@ -89,29 +94,6 @@ impl Encoder {
             };
         }
         Ok(encoder)
-    }
-
-    /// What is wrong with an encoder that was read from a file with its study.
-    pub(crate) fn fault(&self, study: &Study) -> Option<&'static str> {
-        let window = &study.window;
-        let same = self.length == window.length
-            && self.horizons == window.horizons
-            && self.output == window.target
-            && self.inputs == window.inputs
-            && self.missing == window.missing
-            && self.indicators == study.indicators()
-            && self.summaries == window.summaries
-            && self.clip == window.clip
-            && self.longest_gap_hours == window.longest_gap_hours;
-        let sound = |value: f64| value.is_finite() && value > 0.0;
-        let changes = if self.output == TargetKind::Value { 0 } else { self.horizons.len() };
-        if !same {
-            Some("its encoder is not that of its study")
-        } else if self.changes.len() != changes || !self.changes.iter().all(|&c| sound(c)) {
-            Some("there is not one change for each horizon")
-        } else {
-            None
-        }
     }
 
     /// Root mean square of what lies between the anchor of a window and each horizon.
@@ -137,7 +119,7 @@ impl Encoder {
 
     /// Columns of a network input row.
     pub(crate) fn width(&self) -> usize {
-        self.scaler.channels.len() * (1 + self.indicators.len() + self.summaries.len())
+        self.moving() * (1 + self.indicators.len() + self.summaries.len())
     }
 
     /// The windows that this encoder is asked about.
@@ -258,18 +240,20 @@ impl Encoder {
     ) {
         let features = series.features;
         let first = out.len();
-        let plain = self.indicators.is_empty() && self.summaries.is_empty() && self.clip.is_none();
+        let told = self.indicators.is_empty() && self.summaries.is_empty();
+        let plain = told && self.clip.is_none() && self.statics.is_empty();
+        let moves = |cell: &usize| self.statics.is_empty() || self.moves(cell % features);
         if series.whole && plain {
             out.extend_from_slice(&series.scaled[steps.start * features..steps.end * features]);
         } else {
             let mut so_far = SoFar::new(self, series, start..steps.start);
             for step in steps {
                 let cells = step * features..(step + 1) * features;
-                for cell in cells.clone() {
+                for cell in cells.clone().filter(moves) {
                     out.push(self.value(series, start, cell));
                 }
                 for indicator in &self.indicators {
-                    for cell in cells.clone() {
+                    for cell in cells.clone().filter(moves) {
                         let gap = |seen: u32| {
                             let known = seen != NEVER && seen as usize >= start;
                             known.then(|| step as u64 - u64::from(seen))
@@ -283,11 +267,11 @@ impl Encoder {
                     }
                 }
                 so_far.see(self, series, step);
-                so_far.push(&self.summaries, out);
+                so_far.push(self, out);
             }
         }
         if self.inputs == InputKind::Relative {
-            self.subtract_base(&mut out[first..], features);
+            self.subtract_base(&mut out[first..], self.moving());
         }
     }
 
@@ -409,6 +393,7 @@ mod tests {
             indicators: vec![Indicator::Observed, Indicator::Gap],
             summaries: vec![],
             clip: None,
+            statics: Vec::new(),
             longest_gap_hours: None,
             most_missing: 1.0,
             envelope: None,

@@ -67,6 +67,8 @@ pub(crate) enum Form {
 pub(crate) struct Ports {
     pub(crate) layout: Option<LayoutId>,
     pub(crate) x: InputId,
+    /// What is fed once for each series.
+    pub(crate) statics: Option<InputId>,
     pub(crate) target: InputId,
     pub(crate) weight: InputId,
 }
@@ -87,6 +89,7 @@ impl Ports {
         Ok(Self {
             layout: program.layout("steps"),
             x: program.input("x").ok_or_else(|| missing("input x"))?,
+            statics: program.input("statics"),
             target: program.input(&format!("target.{head}")).ok_or_else(|| missing("target"))?,
             weight: program.input(&format!("weight.{head}")).ok_or_else(|| missing("weight"))?,
         })

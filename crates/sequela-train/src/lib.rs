@@ -47,6 +47,7 @@ mod search;
 mod series;
 mod sink;
 mod source;
+mod statics;
 mod stream;
 mod stretch;
 mod study;

@@ -261,6 +261,13 @@ impl Model {
                 format!("its study is refused: {error}"),
             ));
         }
+        let statics_fit = encoder.statics.len() == manifest.study.window.statics.len();
+        if let Some(what) = encoder.static_fault().filter(|_| classifies) {
+            return Err(Error::integrity(place("manifest"), what));
+        }
+        if !statics_fit {
+            return Err(Error::integrity(place("manifest"), "statics and study disagree"));
+        }
         if !classifies && let Some(what) = encoder.fault(&manifest.study) {
             return Err(Error::integrity(place("manifest"), what));
         }

@@ -12,6 +12,7 @@ use sequela_nn::{
 use crate::Error;
 use crate::encode::Encoder;
 use crate::feed::Form;
+use crate::statics;
 use crate::study::{Data, Indicator, Study, Task};
 
 /// The name of a forecaster's only head.
@@ -21,7 +22,7 @@ pub(crate) const CLASS: &str = "class";
 
 /// The program of a study's forecaster.
 pub(crate) fn model(study: &Study, encoder: &Encoder) -> Result<Program, Error> {
-    build(study, encoder.scaler.channels.len(), forecast_head(study))
+    build(study, (encoder.moving(), encoder.static_width()), forecast_head(study))
 }
 
 /// The program of a study's classifier.
@@ -30,7 +31,7 @@ pub(crate) fn classifier(
     encoder: &Encoder,
     classes: usize,
 ) -> Result<Program, Error> {
-    build(study, encoder.scaler.channels.len(), class_head(study, classes))
+    build(study, (encoder.moving(), encoder.static_width()), class_head(study, classes))
 }
 
 /// The program that a study's classifier is trained by: with the same weights, one that answers at
@@ -71,7 +72,8 @@ pub fn outline(study: &Study) -> Result<Program, Error> {
         Task::Classify | Task::Label => class_head(study, classes),
         _ => forecast_head(study),
     };
-    build(study, channels, head)
+    let statics = study.window.statics.len();
+    build(study, (channels.saturating_sub(statics), statics::EACH * statics), head)
 }
 
 fn forecast_head(study: &Study) -> Head {
@@ -101,11 +103,11 @@ fn features(study: &Study, channels: usize) -> Features {
     }
 }
 
-fn build(study: &Study, channels: usize, head: Head) -> Result<Program, Error> {
+fn build(study: &Study, (channels, statics): (usize, usize), head: Head) -> Result<Program, Error> {
     Ok(study.model.build(&Interface {
         features: features(study, channels),
         second: None,
-        statics: 0,
+        statics,
         heads: vec![head],
         horizon: 0,
     })?)

@@ -50,9 +50,10 @@ impl SoFar {
     }
 
     /// Appends what is wanted of every channel, one summary after the other.
-    pub(crate) fn push(&self, summaries: &[Summary], out: &mut Vec<f32>) {
-        for summary in summaries {
-            out.extend(self.channels.iter().map(|running| match summary {
+    pub(crate) fn push(&self, encoder: &Encoder, out: &mut Vec<f32>) {
+        for summary in &encoder.summaries {
+            let moving = self.channels.iter().enumerate().filter(|(at, _)| encoder.moves(*at));
+            out.extend(moving.map(|(_, running)| match summary {
                 Summary::Mean => narrow(running.sum / running.count.max(1.0)),
                 Summary::Lowest => running.low,
                 Summary::Highest => running.high,

@@ -67,7 +67,9 @@ pub(super) fn grouped(
         let members = &order[start..end];
         let count = members.len() as f64;
         let cases = members.iter().filter(|&&row| labels[row]).count() as f64;
-        members.iter().for_each(|&row| group_of[row] = found.len());
+        for &row in members {
+            group_of[row] = found.len();
+        }
         let sum: f64 = members.iter().map(|&row| probabilities[row]).sum();
         found.push(CalibrationGroup {
             expected: sum / count,

@@ -142,7 +142,7 @@ impl Binned {
         for unit in 0..units.len() {
             for &row in units.rows(unit) {
                 let cell = &mut own[bins[row]];
-                if *cell == [0.0; 2] {
+                if cell[0] + cell[1] < 0.5 {
                     used.push(bins[row]);
                 }
                 cell[usize::from(labels[row])] += 1.0;

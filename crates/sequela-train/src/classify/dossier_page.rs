@@ -353,6 +353,7 @@ fn network(one: &Judging<'_>) -> String {
 }
 
 /// What the software knows about the items of TRIPOD+AI.
+#[allow(clippy::too_many_lines, reason = "one item of the checklist after the other")]
 fn known(dossier: &Dossier<'_>, findings: &Findings) -> Known {
     let manifest = dossier.each[0].model.manifest();
     let (study, classes) = (dossier.study, dossier.classes());

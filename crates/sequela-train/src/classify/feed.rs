@@ -156,9 +156,15 @@ impl Feed for SeriesFeed<'_> {
             let at = member as usize;
             let span = self.cases.spans[at].clone();
             self.rows.clear();
-            self.encoder.rows(&self.cases.series[at], span.start, span, &mut self.rows);
-            self.answer(at);
+            let series = &self.cases.series[at];
+            self.encoder.rows(series, span.start, span.clone(), &mut self.rows);
             batch.write(self.ports.x, b, &self.rows)?;
+            if let Some(statics) = self.ports.statics {
+                self.rows.clear();
+                self.encoder.still(series, span, &mut self.rows);
+                batch.write(statics, b, &self.rows)?;
+            }
+            self.answer(at);
             batch.write(self.ports.target, b, &self.targets)?;
             batch.write(self.ports.weight, b, &self.row_weights)?;
         }

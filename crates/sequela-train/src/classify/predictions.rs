@@ -125,6 +125,7 @@ impl Predictions {
     /// # Errors
     /// What reading a file gives; [`Error::Data`], with file, line and field, for a missing column
     /// or a cell that is no such number.
+    #[allow(clippy::too_many_lines, reason = "one column after the other, each with its refusal")]
     pub fn read(path: &Path, limits: &Limits) -> Result<Self, Error> {
         let bytes = bounded::read(path, limits)?;
         let mut lines = (1_u64..).zip(bounded::text(&bytes, path)?.lines());

@@ -113,7 +113,7 @@ pub fn draft_schema(path: &Path, limits: &Limits) -> Result<String, Error> {
 ///
 /// # Errors
 /// [`Error::Foreign`] for operations that are not written as ONNX; [`Error::Unsupported`] for a model
-/// of steps, and for one that takes logarithms of its channels.
+/// of steps, with statics, and for one that takes logarithms of its channels.
 pub fn export_onnx(model: &Model) -> Result<Vec<u8>, Error> {
     if model.manifest().study.study.task == Task::Label {
         return Err(Error::Unsupported {
@@ -129,6 +129,15 @@ pub fn export_onnx(model: &Model) -> Result<Vec<u8>, Error> {
             hint: "train with kind = \"standard\" in [scale], or ask the model itself: sequela predict \
                    MODEL FILE"
                 .into(),
+        });
+    }
+    if !model.manifest().encoder.statics.is_empty() {
+        return Err(Error::Unsupported {
+            location: Location::default().field("window.statics").into(),
+            what: "statics beside the steps are not written as ONNX yet".into(),
+            hint:
+                "train without window.statics, or ask the model itself: sequela predict MODEL FILE"
+                    .into(),
         });
     }
     Ok(onnx::export(model)?.to_bytes())

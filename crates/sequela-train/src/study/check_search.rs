@@ -10,8 +10,15 @@ const TRIALS: u64 = 10_000;
 
 /// Sections and fields whose change leaves the tuning loss what it is: the same loss of the same
 /// targets of the same people.
-const COMPARABLE: [&str; 6] =
-    ["model.", "train.", "window.length", "window.inputs", "window.missing", "window.indicators"];
+const COMPARABLE: [&str; 7] = [
+    "model.",
+    "train.",
+    "window.length",
+    "window.inputs",
+    "window.missing",
+    "window.indicators",
+    "window.statics",
+];
 
 /// Those among them that would change it.
 const OTHER_LOSS: [&str; 2] = ["train.loss", "train.class_weights"];

@@ -130,6 +130,7 @@ impl Check<'_> {
                 ("window.clip", study.window.clip.is_some()),
                 ("scale.kind", study.scale.kind == ScalingMethod::StandardLog),
                 ("train.replicate", study.train.replicate > 0.0),
+                ("window.statics", !study.window.statics.is_empty()),
                 ("audit.allow", !study.audit.allow.is_empty()),
                 ("train.class_weights", !study.train.class_weights.is_none()),
                 ("evaluate.recalibrate", study.evaluate.recalibrate.is_some()),
@@ -286,6 +287,7 @@ impl Check<'_> {
                 ),
             ],
         )?;
+        self.statics(study)?;
         self.sides(study)?;
         if window.clip.is_some_and(|clip| !(clip > 0.0 && clip.is_finite())) {
             return Err(self.refuse(
@@ -298,6 +300,29 @@ impl Check<'_> {
         self.class_weights(&study.train.class_weights, &label)?;
         self.classes_loss(study, &label)?;
         self.decisions(study, &label)
+    }
+
+    /// Refuses statics that could tell the future, or that are named twice.
+    fn statics(&self, study: &Study) -> Result<(), Error> {
+        let statics = &study.window.statics;
+        if statics.is_empty() {
+            return Ok(());
+        }
+        if study.study.task == Task::Label {
+            return Err(self.refuse(
+                "window.statics",
+                "a static is told at every step, before it may have been recorded",
+                "leave it out: missing = \"carry\" goes on telling its value from where it was seen",
+            ));
+        }
+        match (1..statics.len()).find(|&at| statics[..at].contains(&statics[at])) {
+            Some(at) => Err(self.refuse(
+                &format!("window.statics[{at}]"),
+                "it is named twice",
+                "name it once",
+            )),
+            None => Ok(()),
+        }
     }
 
     fn unheard(&self, what: &str, hint: &str, fields: &[(&str, bool)]) -> Result<(), Error> {

@@ -43,6 +43,7 @@
 //! missing = "carry"                   # or "centre"
 //! indicators = ["observed", "gap"]    # told beside the values
 //! # summaries = ["mean", "lowest", "highest"]   # of the values so far, told at each step
+//! # statics = ["age", "male"]        # what does not change, told once beside the steps
 //! # clip = 4.0                        # scaled values are no further from 0
 //!
 //! [split]                             # by subject, each class in about the same shares

@@ -35,6 +35,10 @@ pub struct Window {
     /// classes only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub summaries: Vec<Summary>,
+    /// Channels that do not change, which the network is told once for each series, beside what it
+    /// makes of the steps; for one class of each subject only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub statics: Vec<String>,
     /// Scaled values further from their centre than this are taken for this far: one slip of a
     /// pen must not drown the rest. For classes only; without it they stay as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +58,7 @@ impl Default for Window {
             most_missing: 0.5,
             indicators: Vec::new(),
             summaries: Vec::new(),
+            statics: Vec::new(),
             clip: None,
         }
     }

@@ -63,9 +63,7 @@ impl Describe {
         let tell: Option<(Tell, &str)> = match layout {
             Layout::Tables => Some((folder::describe, "folders of tables")),
             Layout::Edf | Layout::WfdbRecord => Some((signals::describe, "signals")),
-            Layout::Wfdb if signals::are_alone(&self.file)? => {
-                Some((signals::describe, "signals"))
-            }
+            Layout::Wfdb if signals::are_alone(&self.file)? => Some((signals::describe, "signals")),
             _ => None,
         };
         if let Some((tell, what)) = tell {
