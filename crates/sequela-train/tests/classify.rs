@@ -62,7 +62,7 @@ fn a_trained_classifier_tells_what_it_was_judged_by() {
     let again = evaluate(&model, &test, &Options::default()).unwrap();
     let again = again.classes().unwrap();
     assert_eq!(again.classifiers, judged.classifiers);
-    assert_eq!(classes.metrics.len(), 4 * (Figure::ALL.len() - 4));
+    assert_eq!(classes.metrics.len(), 4 * (Figure::ALL.len() - 5));
     let copy = folder.path().join("copy.safetensors");
     model.save(&copy).unwrap();
     assert_eq!(Model::load(&copy, &Limits::default()).unwrap().digest(), model.digest());

@@ -25,7 +25,7 @@ Examples:
   sequela init meds --labels meds/labels/death.parquet > study.toml
   sequela init mitbih_ds1.tar.xz > study.toml")]
 pub(crate) struct Init {
-    /// A table (.csv, also gzipped, .parquet, .xlsx), a .npy array, a folder or archive of WFDB
+    /// A table (.csv, also gzipped, .parquet, .xlsx), a .npy array, EDF or BDF, a folder or archive of WFDB
     /// records or of the PhysioNet challenges 2012 and 2019, or a folder of MEDS
     file: PathBuf,
     /// A second table, with the class of each subject (or, with times, of each step)

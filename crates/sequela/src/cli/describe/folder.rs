@@ -25,7 +25,14 @@ pub(super) fn describe(folder: &Path, console: Console) -> Result<Outcome, Failu
         let name = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
         match Source::read(&file, &limits) {
             Ok(source) => {
-                findings.extend(source.findings.iter().map(|finding| format!("{name}: {finding}")));
+                let place = file.display().to_string();
+                findings.extend(source.findings.iter().map(|finding| {
+                    // What is about a cell names its file already.
+                    match finding.strip_prefix(&place) {
+                        Some(rest) => format!("{name}{rest}"),
+                        None => format!("{name}: {finding}"),
+                    }
+                }));
                 lines.push(Line::of(name, &source));
             }
             Err(Failure::Told(told)) => findings.push(told.message()),
