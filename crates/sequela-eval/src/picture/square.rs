@@ -155,7 +155,7 @@ impl<'a> Square<'a> {
     }
 
     /// Observed share over probability, as far as groups and their intervals reach
-    /// ([`calibration_end`]); the diagonal is perfect, bars along the lower edge are how
+    /// (`calibration_end`); the diagonal is perfect, bars along the lower edge are how
     /// often each probability was told.
     pub fn calibration(case: &str, lines: &'a [SquareLine<'a>], frequencies: &'a [f64]) -> Self {
         Self {
