@@ -4,7 +4,7 @@
 //! names. The model file has none of it. People are told apart by name alone: somebody else of the
 //! same name counts as the same, and the same person under another name does not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sequela_core::{Limits, Location, Sequence, SubjectId};
@@ -64,7 +64,11 @@ impl Overlap {
         sequences: &[Sequence],
         limits: &Limits,
     ) -> Result<Self, Error> {
-        let names: BTreeSet<&SubjectId> = sequences.iter().map(|s| &s.subject).collect();
+        let mut names: BTreeMap<&SubjectId, BTreeSet<&str>> = BTreeMap::new();
+        for sequence in sequences {
+            let known = names.entry(&sequence.subject).or_default();
+            known.extend([sequence.subject.as_str(), sequence.id.as_str()]);
+        }
         let subjects = names.len();
         let file = path.with_file_name(PARTS);
         if !durable::exists(&file)? {
@@ -81,13 +85,15 @@ impl Overlap {
             return Ok(Self { subjects, met: Err(why) });
         }
         let mut met = Met { trained_on: 0, tuned_on: 0, tested_on: 0 };
-        for name in names {
-            let digest = digest(provenance, name);
-            if parts.train.contains(&digest) {
+        for names in names.into_values() {
+            let digests: Vec<String> =
+                names.into_iter().map(|name| digest(provenance, name)).collect();
+            let is_in = |part: &BTreeSet<String>| digests.iter().any(|one| part.contains(one));
+            if is_in(&parts.train) {
                 met.trained_on += 1;
-            } else if parts.tune.contains(&digest) {
+            } else if is_in(&parts.tune) {
                 met.tuned_on += 1;
-            } else if parts.test.contains(&digest) {
+            } else if is_in(&parts.test) {
                 met.tested_on += 1;
             }
         }
@@ -97,7 +103,9 @@ impl Overlap {
     /// The file of the parts of a run.
     pub(crate) fn file(provenance: &Provenance, parts: &Parts) -> RunFile {
         let digests = |part: &Cohort| -> BTreeSet<String> {
-            part.sequences().iter().map(|s| digest(provenance, &s.subject)).collect()
+            // By the names of records, too: a subject may be called after another of its records.
+            let names = part.sequences().iter().flat_map(|s| [s.subject.as_str(), s.id.as_str()]);
+            names.map(|name| digest(provenance, name)).collect()
         };
         let file = PartsFile {
             training_data: provenance.training_data.clone(),
@@ -161,8 +169,8 @@ impl Overlap {
 }
 
 /// What stands for a name, for one model alone.
-fn digest(provenance: &Provenance, name: &SubjectId) -> String {
-    let text = format!("{}\n{}", provenance.training_data, name.as_str());
+fn digest(provenance: &Provenance, name: &str) -> String {
+    let text = format!("{}\n{name}", provenance.training_data);
     hex(&Sha256::digest(text.as_bytes()))
 }
 

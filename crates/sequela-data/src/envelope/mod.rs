@@ -8,7 +8,8 @@
 //! model's own answer looks.
 //!
 //! Ends are the 0.1st and 99.9th percentile over the training sequences, not the extremes: a few
-//! artefacts must not widen them, and no single person's value is kept. This is no test for new
+//! artefacts must not widen them. They are values of people all the same: where few training sequences have a channel, the ends are
+//! those of one of them, without a name. This is no test for new
 //! diseases or new people: a score of such strangeness is not promised, because published ones are
 //! not reliable on records of patients (arXiv 2109.14885).
 //!

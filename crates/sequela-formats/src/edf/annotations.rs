@@ -69,10 +69,25 @@ pub(super) fn parse_lists(
             start = Some(onset);
             texts.next();
         }
-        out.extend(texts.map(|text| Annotation { onset, duration, text: text_of(text) }));
+        let room = MOST_IN_RECORD.saturating_sub(out.len());
+        out.extend(texts.by_ref().take(room).map(|text| Annotation {
+            onset,
+            duration,
+            text: text_of(text),
+        }));
+        if texts.next().is_some() {
+            return Err(Error::Limit {
+                location: place.clone().byte(here).field("annotations").into(),
+                what: "the number of annotations in a record".to_owned(),
+                limit: MOST_IN_RECORD as u64,
+            });
+        }
     }
     Ok(start)
 }
+
+/// Annotations that one record may have: they are kept before they are counted with those of others.
+const MOST_IN_RECORD: usize = 1 << 18;
 
 /// What the first list of a signal of annotations is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What a model and its baselines say of people that they were not trained on: what blend, threshold and
 //! recalibration are chosen from. They are the people of the tuning part, or, where networks are tuned
-//! in turn, all that were trained on, each told of by those who have not seen it.
+//! in turn, all that were trained on, each told of by those that were not trained on it.
 
 use sequela_kernels::Context;
 use sequela_nn::Parameters;

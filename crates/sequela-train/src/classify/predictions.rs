@@ -385,11 +385,9 @@ pub(super) fn columns(has_folds: bool, classes: &[String]) -> Vec<String> {
 }
 
 fn put(rows: &mut BTreeMap<Key, Row>, subject: &SubjectId, time: String, row: Row) {
-    let mut key = (subject.clone(), time, 0);
-    while rows.contains_key(&key) {
-        key.2 += 1;
-    }
-    rows.insert(key, row);
+    let (first, last) = ((subject.clone(), time.clone(), 0), (subject.clone(), time, usize::MAX));
+    let number = rows.range(&first..=&last).next_back().map_or(0, |(key, _)| key.2 + 1);
+    rows.insert((first.0, first.1, number), row);
 }
 
 /// Before the name of a class in the name of its column.

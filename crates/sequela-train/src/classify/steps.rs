@@ -148,21 +148,35 @@ fn targets(
     Ok(targets)
 }
 
-/// The label of each step, by times (hours) that are the same to half a millisecond; `None` where
-/// a label finds no step, or one that has a label already.
+/// The label of each step, by times (hours) that are the same to half a millisecond: of the steps of
+/// that time the nearest that has none yet; `None` where a label finds no step.
 fn by_time(times: &[f64], hours: &[f64], rows: &[Option<u32>]) -> Option<Vec<Option<u32>>> {
     const SAME: f64 = 0.0005 / 3600.0;
     let mut classes = vec![None; times.len()];
-    let mut taken = vec![false; times.len()];
+    // The next step that has no label yet, at or after each; found by halving the way there.
+    let mut free: Vec<usize> = (0..=times.len()).collect();
     for (hour, row) in hours.iter().zip(rows) {
         let from = times.partition_point(|time| *time < hour - SAME);
-        let at = (from..times.len())
-            .take_while(|at| times[*at] <= hour + SAME)
-            .find(|at| !taken[*at])?;
-        taken[at] = true;
+        let exact = times.partition_point(|time| time < hour);
+        let fits = |at: usize| times.get(at).is_some_and(|time| (time - hour).abs() <= SAME);
+        let at = [exact, from].map(|start| next_free(&mut free, start));
+        let at = at.into_iter().find(|at| fits(*at))?;
+        free[at] = at + 1;
         classes[at] = *row;
     }
     Some(classes)
+}
+
+/// The first step at or after one that has no label yet.
+fn next_free(free: &mut [usize], start: usize) -> usize {
+    let mut at = start;
+    while let Some(&next) = free.get(at).filter(|next| **next != at) {
+        if let Some(&after) = free.get(next) {
+            free[at] = after;
+        }
+        at = next;
+    }
+    at
 }
 
 fn notes(cohort: &Cohort, label: &str) -> Vec<String> {

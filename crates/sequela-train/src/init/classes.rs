@@ -46,13 +46,28 @@ pub(super) fn of_table(
         ));
     };
     let file = labels.file.as_deref().unwrap_or(path);
+    let names = column_names(file, limits)?;
     let column = match &labels.column {
         Some(column) => column.clone(),
-        None => only_column(file, table, limits)?,
+        None => only_column(file, table, &names)?,
     };
     let columns = StepLabelColumns { subject, label: &column, time: None };
     let found = read_step_labels(file, columns, &[], limits)?;
     let whose = if is_of_subjects(&found) { Whose::Subject } else { Whose::Step };
+    if whose == Whose::Step && labels.file.is_some() {
+        // Labels of steps in a second table are found by their times, in a column of the same name.
+        let time = table.time.as_deref();
+        if time.is_none_or(|time| !names.iter().any(|name| name == time)) {
+            return Err(refuse(
+                file,
+                "classes of steps are found by their times, in a column called as in the series",
+                format!(
+                    "give both tables a column of times of one name; that of the series is {}",
+                    time.unwrap_or("not there")
+                ),
+            ));
+        }
+    }
     match found.words.len() {
         0 | 1 => Err(refuse(
             file,
@@ -83,8 +98,7 @@ fn is_of_subjects(labels: &StepLabels) -> bool {
 }
 
 /// The one column of a table of labels that is neither subject nor time.
-fn only_column(file: &Path, table: &Table, limits: &Limits) -> Result<String, Error> {
-    let names = column_names(file, limits)?;
+fn only_column(file: &Path, table: &Table, names: &[String]) -> Result<String, Error> {
     let mut left: Vec<&String> = names
         .iter()
         .filter(|name| Some(*name) != table.subject.as_ref() && Some(*name) != table.time.as_ref())

@@ -280,16 +280,31 @@ pub(super) fn array(path: &Path, values: &[f64], shape: &[usize]) -> Series {
 /// All signals of EDF files on a grid of a second.
 pub(super) fn edf(path: &Path, limits: &Limits) -> Result<Series, Error> {
     let summary = load::signal_summary(path, limits)?;
-    let common = summary.channels.iter().filter(|one| one.recordings == summary.recordings);
+    // One that a file has twice counts more often than there are recordings, and cannot be named.
+    let (common, others): (Vec<_>, Vec<_>) =
+        summary.channels.iter().partition(|one| one.recordings == summary.recordings);
+    if common.is_empty() {
+        return Err(super::refuse(
+            path,
+            "no signal is in each recording, and once",
+            "write a study by hand: docs/guide/signals.md says how",
+        ));
+    }
+    let left_out: Vec<(String, String)> = others
+        .iter()
+        .map(|one| (one.name.clone(), "it is not in each recording, and once".to_owned()))
+        .collect();
     let values: Vec<String> = common
+        .into_iter()
         .map(|one| format!("{{ name = {}, unit = {} }}", quoted(&one.name), quoted(&one.unit)))
         .collect();
     let data = format!(
         "kind = \"edf\"\npath = {}\nvalues = [{}]   # the signals that all recordings have\n\
          every_seconds = 1     # a step is the mean of so many seconds\n\
-         owners = \"patients\"   # or files: each is a subject of its own\n",
+         owners = \"patients\"   # or files: each is a subject of its own\n{}",
         path_text(path),
-        values.join(", ")
+        values.join(", "),
+        remarks(&left_out)
     );
     let split = if summary.recordings >= 3 { BY_SUBJECT } else { BY_TIME };
     Ok(Series { data, split, step: "second", length: LONG })

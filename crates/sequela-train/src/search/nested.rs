@@ -22,6 +22,7 @@ use crate::cross::{Cross, fold_of};
 use crate::predict::Options;
 use crate::run::{Outcome, STUDY, check_precision};
 use crate::study::Study;
+use crate::task::Trainable as _;
 use crate::{Error, Event};
 
 /// A search in each fold, and what it comes to.
@@ -47,9 +48,12 @@ impl Nested<'_> {
     ) -> Result<SearchOutcome, Error> {
         let start = Instant::now();
         let (mut studies, mut chosen) = (Vec::new(), Vec::new());
+        let all = Classification::new(&fold_of(self.study, 1), &self.options.limits)?;
+        let data = all.fingerprint();
+        drop(all);
         for fold in 1..=self.folds {
             observer(&SearchEvent::Fold { fold, folds: self.folds });
-            let Some((study, settings)) = self.search(fold, observer)? else {
+            let Some((study, settings)) = self.search(fold, &data, observer)? else {
                 return Ok(SearchOutcome::Stopped(self.folder.to_owned()));
             };
             studies.push(study);
@@ -69,6 +73,7 @@ impl Nested<'_> {
     fn search(
         &self,
         fold: usize,
+        data: &str,
         observer: &mut dyn FnMut(&SearchEvent<'_>),
     ) -> Result<Option<(Study, ChosenSettings)>, Error> {
         let study = fold_of(self.study, fold);
@@ -77,6 +82,16 @@ impl Nested<'_> {
         let _lock = RunLock::acquire(&folder)?;
         durable::sweep(&folder)?;
         let (named, text) = (folder.join(STUDY), study.to_toml());
+        let of_data = folder.join(DATA);
+        if durable::exists(&of_data)? && !same(&of_data, data, self.options)? {
+            return Err(Error::Folder {
+                location: Location::file(&of_data).into(),
+                what: "the search of this fold was of other data".into(),
+                hint: "give the data back that it was begun with, or search in another folder"
+                    .into(),
+            });
+        }
+        durable::write_atomic(&of_data, data.as_bytes())?;
         // The page is written last: where it is, the search is done.
         if !(durable::exists(&folder.join(PAGE))? && same(&named, &text, self.options)?) {
             durable::write_atomic(&named, text.as_bytes())?;
@@ -91,6 +106,9 @@ impl Nested<'_> {
         Ok(Some((best, read(&folder.join(NUMBERS), fold, self.options)?)))
     }
 }
+
+/// SHA-256 of series and classes that a fold searched with: who is in which fold hangs on them.
+const DATA: &str = "data.sha256";
 
 /// Where a fold searches.
 fn inside(folder: &Path, fold: usize) -> PathBuf {

@@ -6,6 +6,11 @@ use sequela_core::{Limits, Location, Sequence, SubjectId};
 
 use crate::Error;
 
+/// Cells of a grid that any recording may have, and more for each of its samples: two samples with years
+/// between them are no reason to hold the years.
+const GAPS: u64 = 1 << 22;
+const GAPS_OF_SAMPLE: u64 = 1000;
+
 /// Samples that begin at one time.
 pub(super) struct Part<'a> {
     /// Samples in a second.
@@ -20,6 +25,8 @@ pub(super) struct Assembler<'a> {
     features: usize,
     every: Option<f64>,
     limit: u64,
+    /// Samples that were added: what lies between them may not be boundless.
+    samples: u64,
     first: f64,
     /// Sum and number of the samples of each channel in each step, or NaN in place of the sum.
     sums: Vec<f64>,
@@ -42,6 +49,7 @@ impl<'a> Assembler<'a> {
             features,
             every,
             limit: limits.steps,
+            samples: 0,
             first: 0.0,
             sums: Vec::new(),
             counts: Vec::new(),
@@ -75,8 +83,14 @@ impl<'a> Assembler<'a> {
         let bin = |at: f64| (at / every + 1e-9).floor();
         let last = bin(onset + part.values.len().saturating_sub(1) as f64 / part.frequency);
         let cells = (last + 1.0) * self.features as f64;
-        if !(last >= 0.0 && cells <= self.limit as f64) {
-            return Err(self.too_long());
+        self.samples += part.values.len() as u64;
+        let most = self.limit.min(GAPS + GAPS_OF_SAMPLE * self.samples);
+        if !(last >= 0.0 && cells <= most as f64) {
+            return Err(Error::unfit(
+                Location::file(self.path),
+                format!("it spans over {most} values, mostly gaps"),
+                "choose fewer signals, or give more seconds to a step (every_seconds)",
+            ));
         }
         let cells = index(cells);
         if cells > self.counts.len() {

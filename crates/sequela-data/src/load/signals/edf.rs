@@ -124,11 +124,38 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
+/// Whether the identification of a patient tells one from others. Of EDF+ it is code, sex, date of
+/// birth and name, `X` where one is not known: the code tells, or date and name together; many have
+/// the same sex. What has not these four is taken as it is.
+fn tells_who(patient: &str) -> bool {
+    let words: Vec<&str> = patient.split_whitespace().collect();
+    match words.as_slice() {
+        [code, "X" | "F" | "M", birth, name, ..] => *code != "X" || (*birth != "X" && *name != "X"),
+        words => words.iter().any(|word| *word != "X"),
+    }
+}
+
 /// The subject of a recording: that of the first with the same patient identification.
 fn owner(reader: &Reader<'_>, stem: &str, owners: &mut BTreeMap<String, SubjectId>) -> SubjectId {
     let patient = reader.header().identification.patient.trim();
-    // EDF+ writes X for what is not known.
-    let is_known = patient.split_whitespace().any(|word| word != "X");
+    let is_known = tells_who(patient);
     let own = || SubjectId::new(stem);
     if is_known { owners.entry(patient.to_owned()).or_insert_with(own).clone() } else { own() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tells_who;
+
+    #[test]
+    fn the_sex_alone_tells_nobody_from_others() {
+        for unknown in
+            ["", "X X X X", "X F X X", "X M X X", "X F X Female_33yr", "X M 02-MAY-1951 X"]
+        {
+            assert!(!tells_who(unknown), "{unknown}");
+        }
+        for known in ["P7 F X X", "X F 02-MAY-1951 Doe", "Bed 3", "P7"] {
+            assert!(tells_who(known), "{known}");
+        }
+    }
 }
