@@ -18,8 +18,8 @@
 //! Where a class is rare ([`RARE_SUBJECTS`]), subjects are drawn within their class
 //! ([`classify::score`](crate::classify::score)): a replicate without a case has no AUROC.
 //!
-//! **Determinism** draws are a function of the seed alone: the same bits on every machine, and
-//! the same draws for every metric and forecaster, so that differences are paired.
+//! **Determinism** draws are a function of the seed alone: the same bits on every machine and for
+//! any number of threads, and the same draws for every metric and forecaster, so that differences are paired.
 //!
 //! **Source** Davison and Hinkley, *Bootstrap Methods and their Application*, 1997, sections 3.8
 //! and 8.2.3; Künsch, Annals of Statistics 17 (1989) 1217; percentiles as Hyndman and Fan's
@@ -33,7 +33,7 @@ use sequela_core::{Random, SubjectId, quantile};
 use crate::Error;
 use crate::error::place;
 
-/// How intervals are made. The default is 2000 replicates, seed 0, 95 %.
+/// How intervals are made. The default is 2000 replicates, seed 0, 95 %, one thread.
 ///
 /// # Example
 /// ```
@@ -59,11 +59,14 @@ pub struct Bootstrap {
     pub seed: u64,
     /// Share of the replicates inside the interval, between 0 and 1.
     pub level: f64,
+    /// Threads that share the replicates of a classifier's figures; 0 is 1. Every number of them
+    /// gives the same bits.
+    pub threads: usize,
 }
 
 impl Default for Bootstrap {
     fn default() -> Self {
-        Self { replicates: 2000, seed: 0, level: 0.95 }
+        Self { replicates: 2000, seed: 0, level: 0.95, threads: 1 }
     }
 }
 
@@ -186,17 +189,53 @@ impl Bootstrap {
         &self,
         units: &Units,
         wanted: usize,
-        mut statistics: impl FnMut(&[usize], &mut [f64]),
+        statistics: impl FnMut(&[usize], &mut [f64]),
     ) -> Vec<Interval> {
-        let (count, draws) = (units.ranges.len(), units.draws());
-        if self.replicates == 0 || count < 2 {
+        if self.replicates == 0 || units.len() < 2 || wanted == 0 {
             return vec![Interval::None; wanted];
         }
+        let mut table = vec![f64::NAN; self.replicates as usize * wanted];
+        self.draw(units, 0, (&mut table, wanted), statistics);
+        self.percentiles(units, (&table, wanted))
+    }
+
+    /// As [`Bootstrap::intervals_of`], the replicates shared over [`Bootstrap::threads`]; each
+    /// thread takes a function of its own from `statistics`.
+    pub(crate) fn intervals_shared<S: FnMut(&[usize], &mut [f64])>(
+        &self,
+        units: &Units,
+        wanted: usize,
+        statistics: impl Fn() -> S + Sync,
+    ) -> Vec<Interval> {
+        if self.threads <= 1 || self.replicates == 0 || units.len() < 2 || wanted == 0 {
+            return self.intervals_of(units, wanted, statistics());
+        }
+        let share = (self.replicates as usize).div_ceil(self.threads);
+        let mut table = vec![f64::NAN; self.replicates as usize * wanted];
+        std::thread::scope(|scope| {
+            for (at, part) in table.chunks_mut(share * wanted).enumerate() {
+                let statistics = &statistics;
+                scope.spawn(move || {
+                    self.draw(units, (at * share) as u64, (part, wanted), statistics());
+                });
+            }
+        });
+        self.percentiles(units, (&table, wanted))
+    }
+
+    /// Fills a table of replicates, `(replicates, wanted)`, the first of which is the `first` of
+    /// all: what is drawn depends on its number alone.
+    fn draw(
+        &self,
+        units: &Units,
+        first: u64,
+        (table, wanted): (&mut [f64], usize),
+        mut statistics: impl FnMut(&[usize], &mut [f64]),
+    ) {
         let random = Random::new(self.seed, STREAM);
+        let draws = units.draws();
         let mut drawn = vec![0; draws];
-        let mut samples: Vec<Vec<f64>> = vec![Vec::new(); wanted];
-        let mut values = vec![f64::NAN; wanted];
-        for replicate in 0..u64::from(self.replicates) {
+        for (replicate, values) in (first..).zip(table.chunks_exact_mut(wanted)) {
             let mut index = replicate * draws as u64;
             let mut places = drawn.iter_mut();
             for (members, draws) in &units.strata {
@@ -206,14 +245,15 @@ impl Bootstrap {
                     index += 1;
                 }
             }
-            statistics(&drawn, &mut values);
-            for (sample, &value) in samples.iter_mut().zip(&values) {
-                if value.is_finite() {
-                    sample.push(value);
-                }
-            }
+            statistics(&drawn, values);
         }
-        let interval = |mut sample: Vec<f64>| {
+    }
+
+    /// The interval of each column of a table of replicates.
+    fn percentiles(&self, units: &Units, (table, wanted): (&[f64], usize)) -> Vec<Interval> {
+        let interval = |at: usize| {
+            let column = table.iter().skip(at).step_by(wanted);
+            let mut sample: Vec<f64> = column.copied().filter(|value| value.is_finite()).collect();
             let undefined = self.replicates as usize - sample.len();
             if undefined * 20 > self.replicates as usize || sample.is_empty() {
                 return Interval::None;
@@ -223,11 +263,11 @@ impl Bootstrap {
             let [low, high] =
                 [tail, 1.0 - tail].map(|share| quantile(&sample, share).unwrap_or(f64::NAN));
             match units.kind {
-                Kind::Subjects => Interval::Subjects { low, high, subjects: count },
+                Kind::Subjects => Interval::Subjects { low, high, subjects: units.len() },
                 Kind::Blocks(block) => Interval::Time { low, high, block },
             }
         };
-        samples.into_iter().map(interval).collect()
+        (0..wanted).map(interval).collect()
     }
 }
 
@@ -357,7 +397,7 @@ mod tests {
                 })
                 .collect();
             let units = Units::new(&ids, 1);
-            let bootstrap = Bootstrap { replicates: 400, seed: trial, level: 0.95 };
+            let bootstrap = Bootstrap { replicates: 400, seed: trial, ..Bootstrap::default() };
             let [interval] = bootstrap.intervals(&units, |drawn| {
                 let values = drawn.iter().flat_map(|&unit| units.rows(unit)).map(|&row| x[row]);
                 [values.sum::<f64>() / (drawn.len() * rows) as f64]
@@ -386,7 +426,7 @@ mod tests {
                 x[row] = memory * x[row - 1] + random.normal(row as u64);
             }
             let units = Units::new(&vec![0; rows], 1);
-            let bootstrap = Bootstrap { replicates: 400, seed: trial, level: 0.95 };
+            let bootstrap = Bootstrap { replicates: 400, seed: trial, ..Bootstrap::default() };
             let sums: Vec<f64> = (0..units.len())
                 .map(|unit| units.rows(unit).iter().map(|&row| x[row]).sum())
                 .collect();

@@ -101,26 +101,48 @@ pub(crate) struct LineFit {
     log_odds: Vec<f64>,
     labels: Vec<bool>,
     start: [f64; 3],
+    /// What the lines of the start say of each row: the moved one, and the turned one.
+    told: Vec<[f64; 2]>,
+}
+
+/// A row that counts, ready for many steps.
+struct Counted {
+    log_odds: f64,
+    label: f64,
+    weight: f64,
+    told: [f64; 2],
 }
 
 impl LineFit {
     pub(crate) fn new(probabilities: &[f64], labels: &[bool]) -> Self {
         let log_odds = probabilities.iter().map(|&p| log_odds_of(p)).collect();
-        Self { log_odds, labels: labels.to_vec(), start: [0.0, 1.0, 0.0] }
+        let fit =
+            Self { log_odds, labels: labels.to_vec(), start: [0.0, 1.0, 0.0], told: Vec::new() };
+        fit.telling()
+    }
+
+    /// With what its start says of each row, so that the first step of every draw needs no
+    /// exponential.
+    fn telling(mut self) -> Self {
+        let [first, slope, intercept] = self.start;
+        let both = |&z: &f64| [said(1.0, z, first), said(slope, z, intercept)];
+        self.told = self.log_odds.iter().map(both).collect();
+        self
     }
 
     /// Intercept and slope for these weights; NaN where there is none.
     pub(crate) fn line(&self, weights: Option<&[f64]>) -> CalibrationLine {
         let plain = Problem { weights, ..Problem::new(&self.log_odds, 1, &self.labels).exact() };
         let mut found = CalibrationLine { intercept: f64::NAN, slope: f64::NAN };
-        let Some(spread) = self.spread(weights) else { return found };
+        let counted = self.counted(weights);
+        let Some(spread) = spread(&counted) else { return found };
         let moved = Problem { rows: &[], width: 0, offsets: Some(&self.log_odds), ..plain };
         let [first, slope, intercept] = self.start;
         // Draws lie near all rows, where Newton's steps need no loss to guide them.
-        let near = self.near(weights, [1.0, first], Moved::Intercept);
+        let near = self.near(&counted, [1.0, first], Moved::Intercept);
         found.intercept = near.map_or_else(|| moved.fit_from(vec![first])[0], |line| line[1]);
         if spread == Spread::Overlap {
-            let near = self.near(weights, [slope, intercept], Moved::Both);
+            let near = self.near(&counted, [slope, intercept], Moved::Both);
             found.slope =
                 near.map_or_else(|| plain.fit_from(vec![slope, intercept])[0], |line| line[0]);
         }
@@ -129,12 +151,15 @@ impl LineFit {
 
     /// Slope and intercept by whole steps of Newton's method from a start that is near, to where
     /// [`Problem::exact`] ends; none where a step does not come nearer.
-    fn near(&self, weights: Option<&[f64]>, start: [f64; 2], moved: Moved) -> Option<[f64; 2]> {
+    fn near(&self, rows: &[Counted], start: [f64; 2], moved: Moved) -> Option<[f64; 2]> {
         let [mut slope, mut intercept] = start;
         let enough = EXACT * (1.0 + self.labels.len() as f64);
         let mut before = f64::INFINITY;
-        for _ in 0..STEPS {
-            let [gz, g1, hzz, hz, h1] = self.derivatives(weights, [slope, intercept]);
+        for step in 0..STEPS {
+            let [gz, g1, hzz, hz, h1] = match step {
+                0 => derivatives(rows, |row| row.told[moved as usize]),
+                _ => derivatives(rows, |row| said(slope, row.log_odds, intercept)),
+            };
             let steepest = match moved {
                 Moved::Intercept => g1.abs(),
                 Moved::Both => g1.abs().max(gz.abs()),
@@ -163,22 +188,17 @@ impl LineFit {
         None
     }
 
-    /// Gradient and curvature of the loss of a line: of slope and intercept, then of both squared
-    /// and their product, as z z, z, 1.
-    fn derivatives(&self, weights: Option<&[f64]>, [slope, intercept]: [f64; 2]) -> [f64; 5] {
-        let mut sums = [0.0; 5];
-        for (at, (&z, &label)) in self.log_odds.iter().zip(&self.labels).enumerate() {
-            let v = weight(weights, at);
-            if v <= 0.0 {
-                continue;
+    /// The rows that count.
+    fn counted(&self, weights: Option<&[f64]>) -> Vec<Counted> {
+        let mut rows = Vec::with_capacity(self.labels.len());
+        let each = self.log_odds.iter().zip(&self.labels).zip(&self.told);
+        for (at, ((&log_odds, &label), &told)) in each.enumerate() {
+            let weight = weight(weights, at);
+            if weight > 0.0 {
+                rows.push(Counted { log_odds, label: f64::from(u8::from(label)), weight, told });
             }
-            let p = 1.0 / (1.0 + libm::exp(-(slope * z + intercept)));
-            let error = v * (p - f64::from(u8::from(label)));
-            let bend = v * p * (1.0 - p);
-            let row = [error * z, error, bend * z * z, bend * z, bend];
-            sums.iter_mut().zip(row).for_each(|(sum, one)| *sum += one);
         }
-        sums
+        rows
     }
 
     /// The same, whose next fits start from here.
@@ -189,30 +209,47 @@ impl LineFit {
             let line = plain.fit_from(vec![slope, 0.0]);
             self.start = [intercept, line[0], line[1]];
         }
-        self
+        self.telling()
     }
 
     /// The intercept that goes with the slope of all rows; NaN where they have no slope.
     pub(crate) fn own_intercept(&self) -> f64 {
         if self.line(None).slope.is_nan() { f64::NAN } else { self.start[2] }
     }
+}
 
-    /// Whether cases and controls can have a line; none where one of them is not there.
-    fn spread(&self, weights: Option<&[f64]>) -> Option<Spread> {
-        let (mut case, mut control) =
-            ([f64::INFINITY, -f64::INFINITY], [f64::INFINITY, -f64::INFINITY]);
-        for (at, (&z, &label)) in self.log_odds.iter().zip(&self.labels).enumerate() {
-            if weight(weights, at) > 0.0 {
-                let ends = if label { &mut case } else { &mut control };
-                *ends = [ends[0].min(z), ends[1].max(z)];
-            }
-        }
-        if case[0] > case[1] || control[0] > control[1] {
-            return None;
-        }
-        let apart = case[0] >= control[1] || control[0] >= case[1];
-        Some(if apart { Spread::Apart } else { Spread::Overlap })
+/// What a line says of log odds.
+fn said(slope: f64, log_odds: f64, intercept: f64) -> f64 {
+    1.0 / (1.0 + libm::exp(-(slope * log_odds + intercept)))
+}
+
+/// Gradient and curvature of the loss of a line that says `p` of rows: of slope and intercept, then
+/// of both squared and their product, as z z, z, 1.
+fn derivatives(rows: &[Counted], p: impl Fn(&Counted) -> f64) -> [f64; 5] {
+    let mut sums = [0.0; 5];
+    for row in rows {
+        let (p, z) = (p(row), row.log_odds);
+        let error = row.weight * (p - row.label);
+        let bend = row.weight * p * (1.0 - p);
+        let terms = [error * z, error, bend * z * z, bend * z, bend];
+        sums.iter_mut().zip(terms).for_each(|(sum, one)| *sum += one);
     }
+    sums
+}
+
+/// Whether cases and controls can have a line; none where one of them is not there.
+fn spread(rows: &[Counted]) -> Option<Spread> {
+    let mut ends = [[f64::INFINITY, -f64::INFINITY]; 2];
+    for row in rows {
+        let ends = &mut ends[usize::from(row.label > 0.5)];
+        *ends = [ends[0].min(row.log_odds), ends[1].max(row.log_odds)];
+    }
+    let [control, case] = ends;
+    if case[0] > case[1] || control[0] > control[1] {
+        return None;
+    }
+    let apart = case[0] >= control[1] || control[0] >= case[1];
+    Some(if apart { Spread::Apart } else { Spread::Overlap })
 }
 
 /// Which of slope and intercept are looked for.

@@ -1,14 +1,14 @@
-//! Figures of a draw of subjects from sums of each subject, for rows that are many.
+//! Figures of a draw of subjects from sums of each subject.
 //!
 //! All figures but ranks and the calibration line are sums over rows, and are added up once for
 //! each subject; ranks take one walk over the sorted rows, whose weight is that of their subject.
-//! The calibration line of a draw is one step of Newton's method from that of all rows: the
-//! derivatives there are sums too.
+//! The calibration line of a draw is fitted to its rows or, for rows that are many, is one step of
+//! Newton's method from that of all rows: the derivatives there are sums too.
 //!
 //! **Source** of the one-step bootstrap: Shao and Tu, *The Jackknife and Bootstrap*, 1995, section
-//! 8.5. The tests hold every other figure to 1e-9 against a draw judged row by row.
+//! 8.5. The tests hold every other figure to 1e-12 against a draw judged row by row.
 
-use super::calibration::log_odds_of;
+use super::calibration::{LineFit, log_odds_of};
 use super::figure::FIGURES;
 use super::probability::surprise;
 use super::score::Scorer;
@@ -126,8 +126,17 @@ impl StepSums {
     }
 }
 
+/// How the calibration line of a draw is found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Line {
+    /// Fitted to the rows of the draw.
+    Exact,
+    /// One step of Newton's method from that of all rows.
+    OneStep,
+}
+
 /// What is added up of each subject.
-pub(super) struct Drawn {
+pub(super) struct Drawn<'a> {
     classes: usize,
     days: Option<f64>,
     has_steps: bool,
@@ -137,6 +146,8 @@ pub(super) struct Drawn {
     rankings: Vec<Walk>,
     /// The calibration line of all rows, for two classes: intercept alone, then slope and intercept.
     line: Option<[f64; 3]>,
+    /// Where the line is fitted to each draw: all rows, and whose each is.
+    fit: Option<(&'a LineFit, Vec<u32>)>,
 }
 
 /// Sums over the rows of one subject, or of a draw.
@@ -164,8 +175,8 @@ impl Sums {
     }
 }
 
-impl Drawn {
-    pub(super) fn new(scorer: &Scorer<'_>, units: &Units) -> Self {
+impl<'a> Drawn<'a> {
+    pub(super) fn new(scorer: &'a Scorer<'_>, units: &Units, way: Line) -> Self {
         let truth = scorer.truth;
         let classes = truth.classes();
         let line = scorer.case.as_ref().map(|case| {
@@ -191,7 +202,9 @@ impl Drawn {
         }
         let rankings = scorer.rankings.iter().map(|one| Walk::new(one, &unit_of)).collect();
         let (days, has_steps) = (truth.steps().and_then(|s| s.days), truth.steps().is_some());
-        Self { classes, days, has_steps, sums, confusion, rankings, line }
+        let exact = scorer.case.as_ref().filter(|_| way == Line::Exact);
+        let fit = exact.map(|case| (&case.line, unit_of));
+        Self { classes, days, has_steps, sums, confusion, rankings, line, fit }
     }
 
     /// The figures of subjects that count so often.
@@ -211,7 +224,7 @@ impl Drawn {
         }
         let errors = [sums.brier / sums.rows, sums.log_loss / sums.rows];
         let steps = if self.has_steps { sums.steps.figures(self.days) } else { [f64::NAN; 4] };
-        let calibration = self.calibration(&sums);
+        let calibration = self.calibration(&sums, weights);
         Parts {
             ranks: ranks.map(|sum| sum / self.rankings.len() as f64),
             errors,
@@ -222,8 +235,15 @@ impl Drawn {
         .figures()
     }
 
-    fn calibration(&self, sums: &Sums) -> [f64; 4] {
+    fn calibration(&self, sums: &Sums, weights: &[f64]) -> [f64; 4] {
         let Some([first, slope, intercept]) = self.line else { return [f64::NAN; 4] };
+        let error = sums.bins.iter().map(|bin| bin.abs()).sum::<f64>() / sums.rows;
+        let excess = sums.excess / sums.rows;
+        if let Some((fit, unit_of)) = &self.fit {
+            let of_rows: Vec<f64> = unit_of.iter().map(|&unit| weights[unit as usize]).collect();
+            let line = fit.line(Some(&of_rows));
+            return [excess, line.intercept, line.slope, error];
+        }
         let [g, h, gz, g1, hzz, hz, h1] = sums.line;
         let moved = if h > 0.0 { first + g / h } else { f64::NAN };
         let determinant = hzz * h1 - hz * hz;
@@ -232,8 +252,7 @@ impl Drawn {
         } else {
             f64::NAN
         };
-        let error = sums.bins.iter().map(|bin| bin.abs()).sum::<f64>() / sums.rows;
-        [sums.excess / sums.rows, moved, turned, error]
+        [excess, moved, turned, error]
     }
 }
 
@@ -351,7 +370,8 @@ mod tests {
             let (truth, answers) = hours(classes);
             let scorer = Scorer::new(&truth, &answers).unwrap();
             let units = Units::new(&group(truth.subjects()), 1);
-            let drawn = Drawn::new(&scorer, &units);
+            let ways = [Line::Exact, Line::OneStep];
+            let [exact, one_step] = ways.map(|way| Drawn::new(&scorer, &units, way));
             for draw in 0..20_u64 {
                 let random = Random::new(draw, 5);
                 let of_unit: Vec<f64> =
@@ -360,15 +380,18 @@ mod tests {
                 for (unit, &weight) in of_unit.iter().enumerate() {
                     units.rows(unit).iter().for_each(|&row| weights[row] = weight);
                 }
-                let (fast, slow) = (drawn.figures(&of_unit), scorer.figures(&weights));
-                for figure in Figure::ALL {
-                    let (fast, slow) = (fast[figure.index()], slow[figure.index()]);
-                    let near = match figure {
-                        Figure::CalibrationIntercept | Figure::CalibrationSlope => 0.05,
-                        _ => 1e-9,
-                    };
-                    let same = fast.is_nan() && slow.is_nan();
-                    assert!(same || (fast - slow).abs() < near, "{figure:?}: {fast} {slow}");
+                let slow = scorer.figures(&weights);
+                for (fast, line_near) in [(&exact, 1e-12), (&one_step, 0.05)] {
+                    let fast = fast.figures(&of_unit);
+                    for figure in Figure::ALL {
+                        let (fast, slow) = (fast[figure.index()], slow[figure.index()]);
+                        let near = match figure {
+                            Figure::CalibrationIntercept | Figure::CalibrationSlope => line_near,
+                            _ => 1e-12,
+                        };
+                        let same = fast.is_nan() && slow.is_nan();
+                        assert!(same || (fast - slow).abs() < near, "{figure:?}: {fast} {slow}");
+                    }
                 }
             }
         }

@@ -1,10 +1,11 @@
 //! All figures of a classifier, with intervals by subject.
 //!
-//! Of few rows for each subject a draw is judged row by row; of many, as of the steps of series,
-//! from sums of each subject ([`drawn`](super::drawn)).
+//! A draw of subjects is judged from sums of each subject ([`drawn`](super::drawn)); where rows are
+//! many for a subject, as steps of series are, the calibration line of a draw is one step of
+//! Newton's method. Blocks of one subject are judged row by row.
 
 use super::calibration::LineFit;
-use super::drawn::{Drawn, Parts, StepSums};
+use super::drawn::{Drawn, Line, Parts, StepSums};
 use super::figure::{FIGURES, Figure};
 use super::{
     Answers, Confusion, Ranking, Truth, brier, brier_classes, expected_calibration_error,
@@ -174,30 +175,40 @@ fn intervals(truth: &Truth, scorers: &[Scorer<'_>], bootstrap: &Bootstrap) -> Ve
             less.iter_mut().zip(pairs).for_each(|(less, (first, own))| *less = first - own);
         }
     };
-    if units.are_subjects() && truth.rows() >= MANY_ROWS * units.len() {
-        let all: Vec<Drawn> = scorers.iter().map(|scorer| Drawn::new(scorer, &units)).collect();
-        let mut weights = vec![0.0; units.len()];
-        return bootstrap.intervals_of(&units, wanted, |drawn, values| {
+    if units.are_subjects() {
+        let many = truth.rows() >= MANY_ROWS * units.len();
+        let line = if many { Line::OneStep } else { Line::Exact };
+        let all: Vec<Drawn<'_>> =
+            scorers.iter().map(|scorer| Drawn::new(scorer, &units, line)).collect();
+        let judge = |weights: &mut [f64], drawn: &[usize], values: &mut [f64]| {
             weights.fill(0.0);
             for &unit in drawn {
                 weights[unit] += 1.0;
             }
-            let figures: Vec<_> = all.iter().map(|one| one.figures(&weights)).collect();
+            let figures: Vec<_> = all.iter().map(|one| one.figures(weights)).collect();
             write(&figures, values);
+        };
+        return bootstrap.intervals_shared(&units, wanted, || {
+            let mut weights = vec![0.0; units.len()];
+            move |drawn: &[usize], values: &mut [f64]| judge(&mut weights, drawn, values)
         });
     }
-    let mut weights = vec![0.0; truth.rows()];
-    bootstrap.intervals_of(&units, wanted, |drawn, values| {
+    let judge = |weights: &mut [f64], drawn: &[usize], values: &mut [f64]| {
         weights.fill(0.0);
         for &row in drawn.iter().flat_map(|&unit| units.rows(unit)) {
             weights[row] += 1.0;
         }
-        let figures: Vec<_> = scorers.iter().map(|scorer| scorer.figures(&weights)).collect();
+        let figures: Vec<_> = scorers.iter().map(|scorer| scorer.figures(weights)).collect();
         write(&figures, values);
+    };
+    bootstrap.intervals_shared(&units, wanted, || {
+        let mut weights = vec![0.0; truth.rows()];
+        move |drawn: &[usize], values: &mut [f64]| judge(&mut weights, drawn, values)
     })
 }
 
-/// Rows of a subject, on average, from which on a draw is judged by sums of subjects.
+/// Rows of a subject, on average, from which on the calibration line of a draw is one step from
+/// that of all rows.
 const MANY_ROWS: usize = 4;
 
 /// Whether subjects are drawn within their classes, because a class is rare
@@ -374,6 +385,31 @@ mod tests {
         let same = compare(&truth, &answers, &answers, &Bootstrap::default()).unwrap();
         assert_eq!(same.len(), FIGURES - 5);
         assert!(same[2].estimate.unwrap().value.abs() < 1e-15);
+    }
+
+    #[test]
+    fn any_number_of_threads_makes_the_same_figures() {
+        // Subjects of a row or two, and one subject alone, whose blocks are drawn.
+        for patients in [60, 1] {
+            let mut truth = Truth::new(2);
+            let mut answers = Answers::default();
+            for row in 0..90_u32 {
+                let who = SubjectId::new((row % patients).to_string());
+                truth.push(&who, u32::from(row % 4 == 0)).unwrap();
+                let p = f64::from(row * 7 % 31 + row % 4) / 40.0;
+                answers.probabilities.extend([1.0 - p, p]);
+                answers.decisions.push(u32::from(p > 0.5));
+            }
+            let of = |threads: usize| {
+                let bootstrap = Bootstrap { replicates: 101, threads, ..Bootstrap::default() };
+                verdicts(&truth, &[&answers, &answers], &bootstrap).unwrap()
+            };
+            let one = of(1);
+            assert!(one[0].scores[0].estimate.unwrap().interval.bounds().is_some());
+            for threads in [0, 2, 3, 7, 200] {
+                assert_eq!(of(threads), one, "{threads}");
+            }
+        }
     }
 
     #[test]

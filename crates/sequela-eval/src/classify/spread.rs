@@ -53,9 +53,9 @@ pub fn decision_curve_spread(
         probabilities.iter().map(|p| sorted.partition_point(|threshold| p >= threshold)).collect();
     let units = units(truth);
     let binned = Binned::new(&units, (&bins, sorted.len() + 1), &labels);
-    let mut sums = Sums::new(sorted.len() + 1);
-    let intervals = bootstrap.intervals_of(&units, sorted.len(), |drawn, net| {
-        let total = binned.add(drawn, &mut sums);
+    // Each thread adds up in sums of its own.
+    let net_benefit = |sums: &mut Sums, drawn: &[usize], net: &mut [f64]| {
+        let total = binned.add(drawn, sums);
         let (mut found, mut false_alarms) = (0.0, 0.0);
         for at in (0..sorted.len()).rev() {
             let [controls, cases] = sums.0[at + 1];
@@ -64,6 +64,10 @@ pub fn decision_curve_spread(
             let harm = sorted[at] / (1.0 - sorted[at]);
             net[order[at]] = found / total - false_alarms / total * harm;
         }
+    };
+    let intervals = bootstrap.intervals_shared(&units, sorted.len(), || {
+        let mut sums = Sums::new(sorted.len() + 1);
+        move |drawn: &[usize], net: &mut [f64]| net_benefit(&mut sums, drawn, net)
     });
     Ok((curve, intervals))
 }
@@ -107,13 +111,16 @@ pub fn calibration_spread(
     let (groups, bins) = grouped(probabilities, &labels, groups)?;
     let units = units(truth);
     let binned = Binned::new(&units, (&bins, groups.len()), &labels);
-    let mut sums = Sums::new(groups.len());
-    let intervals = bootstrap.intervals_of(&units, groups.len(), |drawn, shares| {
-        binned.add(drawn, &mut sums);
+    let observed = |sums: &mut Sums, drawn: &[usize], shares: &mut [f64]| {
+        binned.add(drawn, sums);
         for (share, [controls, cases]) in shares.iter_mut().zip(&sums.0) {
             let all = controls + cases;
             *share = if all > 0.0 { cases / all } else { f64::NAN };
         }
+    };
+    let intervals = bootstrap.intervals_shared(&units, groups.len(), || {
+        let mut sums = Sums::new(groups.len());
+        move |drawn: &[usize], shares: &mut [f64]| observed(&mut sums, drawn, shares)
     });
     Ok((groups, intervals))
 }

@@ -63,6 +63,8 @@ pub(super) struct Dossier<'a> {
     pub(super) flow: Flow,
     /// Whom of the people the model was made with; none for the parts of its own study.
     pub(super) overlap: Option<&'a Overlap>,
+    /// Threads that share the draws of the intervals.
+    pub(super) threads: usize,
 }
 
 /// What is worked out for a report.
@@ -95,7 +97,9 @@ pub fn report_classes(
     let cases = Cases::of(&people, &manifest.encoder, Asked::known(&manifest.study))?;
     let mut context = Context::new(options.threads.max(1))?;
     let candidates = candidates(model, classes, &cases, &mut context)?;
-    let mut evaluation = ClassEvaluation::judge(classes, &cases, &candidates, &manifest.study)?;
+    let threads = context.threads();
+    let mut evaluation =
+        ClassEvaluation::judge(classes, &cases, &candidates, &manifest.study, threads)?;
     evaluation.notes.extend(overlap.note());
     let dossier = Dossier {
         study: &manifest.study,
@@ -111,6 +115,7 @@ pub fn report_classes(
             ],
         },
         overlap: Some(overlap),
+        threads,
     };
     let [html, json, predictions] = dossier.make(by)?;
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_default();
@@ -160,10 +165,14 @@ impl Dossier<'_> {
         Ok([html, json, self.predictions()])
     }
 
+    fn bootstrap(&self) -> Bootstrap {
+        let (replicates, threads) = (self.study.evaluate.replicates, self.threads);
+        Bootstrap { replicates, threads, ..Bootstrap::default() }
+    }
+
     /// The pictures of the second of two classes, or of each of more.
     fn pictures(&self) -> Result<Vec<(String, Drawn)>, Error> {
-        let replicates = self.study.evaluate.replicates;
-        let bootstrap = Bootstrap { replicates, ..Bootstrap::default() };
+        let bootstrap = self.bootstrap();
         let truth = truth(self.classes(), self.cases)?;
         let judged: Vec<report::Judged<'_>> = self
             .candidates
@@ -189,7 +198,7 @@ impl Dossier<'_> {
         // Folds whose channels differ have no groups in common.
         let Some(schema) = self.schema() else { return Ok(Vec::new()) };
         let Some(model) = self.candidates.first() else { return Ok(Vec::new()) };
-        let bootstrap = Bootstrap { replicates: study.replicates, ..Bootstrap::default() };
+        let bootstrap = self.bootstrap();
         let mut all = Vec::new();
         let mut seen: Vec<&String> = Vec::new();
         for (at, text) in study.subgroups.iter().chain(by).enumerate() {

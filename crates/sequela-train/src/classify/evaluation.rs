@@ -62,16 +62,17 @@ pub(super) struct Candidate {
 }
 
 impl ClassEvaluation {
-    /// Judges candidates, the model first.
+    /// Judges candidates, the model first, on so many threads.
     pub(super) fn judge(
         classes: &Classes,
         cases: &Cases,
         candidates: &[Candidate],
         study: &Study,
+        threads: usize,
     ) -> Result<Self, Error> {
         let truth = truth(classes, cases)?;
         let replicates = study.evaluate.replicates;
-        let bootstrap = Bootstrap { replicates, ..Bootstrap::default() };
+        let bootstrap = Bootstrap { replicates, threads, ..Bootstrap::default() };
         let answers: Vec<&Answers> = candidates.iter().map(|one| &one.answers).collect();
         // All in one pass over the draws.
         let found = verdicts(&truth, &answers, &bootstrap)?;
@@ -303,5 +304,5 @@ pub(crate) fn judge(
     let cases = Cases::of(part, &manifest.encoder, Asked::known(&manifest.study))?;
     let mut context = Context::new(options.threads.max(1))?;
     let candidates = candidates(model, classes, &cases, &mut context)?;
-    ClassEvaluation::judge(classes, &cases, &candidates, &manifest.study)
+    ClassEvaluation::judge(classes, &cases, &candidates, &manifest.study, context.threads())
 }

@@ -75,7 +75,8 @@ pub(super) fn finish(
     let windows = data.test.series.len();
     observer(&Event::Evaluating { windows, task: study.study.task });
     let candidates = candidates(&model, &classes, &data.test, &mut fit.context)?;
-    let mut evaluation = ClassEvaluation::judge(&classes, &data.test, &candidates, study)?;
+    let threads = fit.context.threads();
+    let mut evaluation = ClassEvaluation::judge(&classes, &data.test, &candidates, study, threads)?;
     evaluation.notes.splice(0..0, notes);
     classes.metrics = evaluation.metrics();
     let picture = picture(&study.study.name, &classes, &data.test, &candidates)?;
@@ -92,6 +93,7 @@ pub(super) fn finish(
         evaluation: &evaluation,
         flow: flow(data),
         overlap: None,
+        threads,
     };
     // The page that names the others comes last.
     let last = all.len().saturating_sub(1);

@@ -179,6 +179,8 @@ pub(crate) struct Pool {
     models: Vec<(Model, Cohort)>,
     /// Subjects in the data, those without a class too.
     read: usize,
+    /// Threads that judge.
+    threads: usize,
 }
 
 /// What a cross-validation comes to.
@@ -199,6 +201,7 @@ impl Pool {
             folds: Vec::new(),
             models: Vec::new(),
             read: 0,
+            threads: 1,
         }
     }
 
@@ -247,6 +250,7 @@ impl Pool {
         self.folds.push(evaluation);
         self.models.push((model, data.parts.test.clone()));
         self.read = data.read;
+        self.threads = context.threads();
         Ok(())
     }
 
@@ -271,7 +275,8 @@ impl Pool {
                 probabilities.iter_mut().skip(class).step_by(classes).for_each(|p| *p = mean);
             }
         }
-        let mut pooled = ClassEvaluation::judge(classes, &self.cases, &self.candidates, study)?;
+        let mut pooled =
+            ClassEvaluation::judge(classes, &self.cases, &self.candidates, study, self.threads)?;
         pooled.notes.push(format!(
             "cross-validation: {} folds by {}; each subject was judged once, by a model that \
              was neither trained nor tuned on it",
@@ -307,6 +312,7 @@ impl Pool {
             evaluation: &evaluation.pooled,
             flow: self.flow(study, &evaluation),
             overlap: None,
+            threads: self.threads,
         };
         let mut files = vec![
             ("evaluation.json", evaluation.to_json().into_bytes()),
