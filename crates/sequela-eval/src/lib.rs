@@ -35,5 +35,6 @@ pub mod newton;
 pub mod picture;
 pub mod report;
 pub mod table;
+mod units;
 
 pub use error::Error;
