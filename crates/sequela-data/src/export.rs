@@ -1,5 +1,7 @@
 //! Cohorts as folders in the layout of MEDS.
 
+mod coded;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -10,6 +12,8 @@ use sequela_formats::meds::{NewEvent, write_codes, write_labels, write_shard, wr
 
 use crate::split::{Fractions, by_subject};
 use crate::{Cohort, Error};
+
+pub use self::coded::write_coded;
 
 /// What was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,13 +50,7 @@ pub fn write_meds(
     label_hours: Option<f64>,
     seed: u64,
 ) -> Result<MedsWritten, Error> {
-    if exists(folder)? {
-        return Err(Error::request(
-            "OUT",
-            "there is something of this name already",
-            "name a folder that is not there yet",
-        ));
-    }
+    refuse_existing(folder)?;
     let subjects = cohort.subjects();
     let (ids, are_numbered) = numbers(&subjects);
     let mut written =
@@ -129,6 +127,17 @@ pub fn write_meds(
     // Last: a folder that has it is whole.
     write_atomic(&metadata.join("dataset.json"), DATASET.as_bytes())?;
     Ok(written)
+}
+
+fn refuse_existing(folder: &Path) -> Result<(), Error> {
+    if exists(folder)? {
+        return Err(Error::request(
+            "OUT",
+            "there is something of this name already",
+            "name a folder that is not there yet",
+        ));
+    }
+    Ok(())
 }
 
 /// The whole numbers that subjects are called by, or new ones.

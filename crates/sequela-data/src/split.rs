@@ -295,6 +295,14 @@ fn share_of(fraction: f64, count: usize) -> usize {
     share.max(1)
 }
 
+/// As [`by_subject`] with 10 % for tuning and 10 % for testing, of sorted subjects that are no cohort yet: how many are
+/// tested, then how many are tuned on, and the shuffled subjects. Fewer than three are all for training.
+pub(crate) fn shuffled_tenths<T>(mut subjects: Vec<T>, seed: u64) -> (usize, usize, Vec<T>) {
+    Random::new(seed, streams::SPLIT).shuffle(&mut subjects);
+    let tenth = if subjects.len() < 3 { 0 } else { share_of(0.1, subjects.len()) };
+    (tenth, tenth, subjects)
+}
+
 fn shuffled_subjects(cohort: &Cohort, seed: u64) -> Vec<SubjectId> {
     // Sorted first: the order of files must not matter.
     let mut subjects = cohort.subjects();

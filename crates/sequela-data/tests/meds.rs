@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sequela_core::{Channel, Limits, Schema, Sequence, Steps, SubjectId, Target};
 use sequela_data::Cohort;
-use sequela_data::export::write_meds;
+use sequela_data::export::{write_coded, write_meds};
 use sequela_data::load::{
     COUNT, MedsOptions, frequent_codes, meds, meds_summary, meds_values, published_split,
 };
@@ -204,6 +204,30 @@ fn faults_name_row_column_and_remedy_but_no_subject() {
     assert!(message.contains("a label is not among the classes"), "{message}");
     let nothing = meds(folder.path(), &options(vec![channel("x", "")], None), &Limits::default());
     assert!(nothing.unwrap_err().to_string().contains("no case has an event"));
+}
+
+#[test]
+fn converted_omop_is_read_back_and_is_the_same_for_the_same_seed() {
+    let people = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/omop/people");
+    let coded = sequela_formats::omop::read_omop(&people, &Limits::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+    let written = write_coded(&coded, &first, 7).unwrap();
+    assert_eq!((written.subjects, written.events, written.labels), (3, 22, 0));
+    assert_eq!(write_coded(&coded, &second, 7).unwrap(), written);
+    let shard = |root: &Path, part: &str| {
+        let path = root.join("data").join(part).join("0.parquet");
+        sequela_formats::bounded::read(&path, &Limits::default()).unwrap()
+    };
+    for part in ["train", "tuning", "held_out"] {
+        assert_eq!(shard(&first, part), shard(&second, part));
+    }
+    let summary = meds_summary(&first, 2, &Limits::default()).unwrap();
+    assert_eq!((summary.shards, summary.subjects, summary.events), (3, 3, 22));
+    assert_eq!(summary.splits.values().collect::<Vec<_>>(), [&1, &1, &1]);
+    assert_eq!(summary.codes["LOINC//29463-7"].description, "Body weight");
+    let message = write_coded(&coded, &first, 7).unwrap_err().to_string();
+    assert!(message.contains("there is something of this name already"), "{message}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use sequela_core::Limits;
 
 use crate::archive::Archive;
 use crate::collection::{is_archive, names_in};
+use crate::omop::is_omop;
 use crate::{Error, physionet};
 
 /// A kind of data that is read here.
@@ -32,6 +33,8 @@ pub enum Layout {
     Table,
     /// A folder of tables, of text, Parquet or workbooks.
     Tables,
+    /// Tables of the OMOP common data model: a folder or a zip archive. It is converted before it is read.
+    Omop,
 }
 
 /// What the file or folder at `path` is.
@@ -57,6 +60,8 @@ pub fn detect(path: &Path, limits: &Limits) -> Result<Layout, Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if path.is_dir() {
         Ok(in_folder(path, 2, limits)?.unwrap_or(Layout::Wfdb))
+    } else if name.to_lowercase().ends_with(".zip") && is_omop(path, limits)? {
+        Ok(Layout::Omop)
     } else if is_archive(&name) {
         Ok(in_archive(path, limits)?.unwrap_or(Layout::Wfdb))
     } else {
@@ -88,6 +93,9 @@ fn in_folder(folder: &Path, depth: usize, limits: &Limits) -> Result<Option<Layo
         names.iter().any(|name| name == "metadata") && names.iter().any(|n| n == "data");
     if has_metadata && folder.join("data").is_dir() {
         return Ok(Some(Layout::Meds));
+    }
+    if is_omop(folder, limits)? {
+        return Ok(Some(Layout::Omop));
     }
     // An array or a table in a folder is one of many: what they are together is not known.
     let alone = |layout: &Layout| matches!(layout, Layout::Array | Layout::Parquet);

@@ -26,6 +26,7 @@ pub mod lock;
 pub mod log;
 pub mod meds;
 pub mod npy;
+pub mod omop;
 pub mod onnx;
 mod parquet;
 pub mod part;

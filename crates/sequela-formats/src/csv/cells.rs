@@ -146,15 +146,26 @@ pub fn time(cell: &str, format: TimeFormat) -> Result<f64, Fault> {
 
 /// Hours since 1970 of an ISO 8601 date-time or date.
 pub(super) fn date_time(cell: &str) -> Option<f64> {
+    Some(timestamp(cell)?.as_nanosecond() as f64 / 3.6e12)
+}
+
+/// Microseconds since 1970 of an ISO 8601 date-time or date, in UTC where it carries an offset, else as written.
+pub(crate) fn instant(cell: &str) -> Result<i64, Fault> {
+    if is_missing(cell) {
+        return Err(TIME_MISSING);
+    }
+    timestamp(cell).map(Timestamp::as_microsecond).ok_or(NO_TIME)
+}
+
+fn timestamp(cell: &str) -> Option<Timestamp> {
     // The crate's parser takes bare digits for a date; here those are numbers.
     if !cell.contains('-') && !cell.contains(':') {
         return None;
     }
-    let instant = cell.parse::<Timestamp>().ok().or_else(|| {
+    cell.parse::<Timestamp>().ok().or_else(|| {
         let as_written: DateTime = cell.parse().ok()?;
         jiff::tz::TimeZone::UTC.to_timestamp(as_written).ok()
-    })?;
-    Some(instant.as_nanosecond() as f64 / 3.6e12)
+    })
 }
 
 fn is_decimal_comma(cell: &str) -> bool {

@@ -112,7 +112,7 @@ impl Positions {
 }
 
 /// Refuses a header in which two columns have one name.
-pub(super) fn refuse_duplicates(header: &[String], location: &Location) -> Result<(), Error> {
+pub(crate) fn refuse_duplicates(header: &[String], location: &Location) -> Result<(), Error> {
     let mut names: Vec<&String> = header.iter().filter(|name| !name.is_empty()).collect();
     names.sort_unstable();
     let twice = names.windows(2).find(|pair| pair.first() == pair.last());

@@ -48,9 +48,10 @@ mod table;
 mod workbook;
 mod write;
 
+pub(crate) use cells::instant;
 pub use cells::{Fault, TimeFormat, is_missing, narrow, time};
-pub(crate) use columns::nearest;
 pub use columns::{SeriesColumns, TimeColumn, ValueColumn};
+pub(crate) use columns::{nearest, refuse_duplicates};
 pub use labels::{
     Labels, StepLabelColumns, StepLabels, parse_labels, parse_step_labels, read_labels,
     read_step_labels,
@@ -59,6 +60,7 @@ pub use line::{LineFault, LineHeader, LineTable};
 pub use long::{LongColumns, LongSeries, LongTable, Reading, parse_long, read_long};
 pub use read::{Series, SeriesTable, parse_series, read_series};
 pub use rows::instant_text;
+pub(crate) use rows::{Row, Rows, with_rows_of, with_stream};
 pub use sniff::{Sniffed, column_names, guess_keys, sniff, sniff_bytes};
 pub use sniff_long::{LongSniffed, sniff_long};
 pub use write::{Cell, push_text, to_csv};

@@ -16,7 +16,7 @@ use crate::parquet::{File, is_parquet};
 use crate::{Error, bounded};
 
 /// A table, row after row.
-pub(super) trait Rows {
+pub(crate) trait Rows {
     /// The names of the columns.
     fn header(&self) -> &[String];
 
@@ -39,7 +39,7 @@ pub(super) trait Rows {
 
 /// One row of a table.
 #[derive(Debug)]
-pub(super) struct Row<'a> {
+pub(crate) struct Row<'a> {
     pub(super) cells: Held<'a>,
     /// Its line, or, in a table without lines, its number from 1.
     pub(super) number: u64,
@@ -58,7 +58,7 @@ pub(super) enum Held<'a> {
 
 /// What a cell holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Cell<'a> {
+pub(crate) enum Cell<'a> {
     Missing,
     Text(&'a str),
     Integer(i64),
@@ -71,7 +71,7 @@ pub(super) enum Cell<'a> {
 
 impl<'a> Row<'a> {
     /// The cell of a column; empty past the last.
-    pub(super) fn cell(&self, column: usize) -> Cell<'a> {
+    pub(crate) fn cell(&self, column: usize) -> Cell<'a> {
         match self.cells {
             // Tables of text were checked as a whole, and separators are ASCII.
             Held::Record(record) => {
@@ -85,7 +85,7 @@ impl<'a> Row<'a> {
     }
 
     /// The place of the row.
-    pub(super) fn place(&self, table: &Location) -> Location {
+    pub(crate) fn place(&self, table: &Location) -> Location {
         match self.cells {
             Held::Record(_) | Held::Line(_) => table.clone().line(self.number),
             Held::Columns(..) | Held::Sheet(_) => table.clone().row(self.number),
@@ -95,7 +95,7 @@ impl<'a> Row<'a> {
 
 impl<'a> Cell<'a> {
     /// Whether nothing is there.
-    pub(super) fn is_missing(self) -> bool {
+    pub(crate) fn is_missing(self) -> bool {
         match self {
             Self::Missing => true,
             Self::Text(text) => cells::is_missing(text.trim()),
@@ -105,7 +105,7 @@ impl<'a> Cell<'a> {
     }
 
     /// The cell as text.
-    pub(super) fn text(self) -> Cow<'a, str> {
+    pub(crate) fn text(self) -> Cow<'a, str> {
         match self {
             Self::Missing => Cow::Borrowed(""),
             Self::Text(text) => Cow::Borrowed(text.trim()),
@@ -119,7 +119,7 @@ impl<'a> Cell<'a> {
     }
 
     /// The number in the cell; missing is NaN.
-    pub(super) fn value(self) -> Result<f32, Fault> {
+    pub(crate) fn value(self) -> Result<f32, Fault> {
         match self {
             Self::Missing => Ok(f32::NAN),
             Self::Text(text) => cells::value(text),
@@ -133,6 +133,19 @@ impl<'a> Cell<'a> {
                 what: "the cell is a time, not a number",
                 hint: "name it as the time of the table, or leave it out",
             }),
+        }
+    }
+
+    /// The instant in the cell, in microseconds since 1970.
+    pub(crate) fn instant(self) -> Result<i64, Fault> {
+        match self {
+            Self::Text(text) => cells::instant(text.trim()),
+            Self::Instant(count, second) => {
+                let whole = i128::from(count) * 1_000_000 / i128::from(second.max(1));
+                i64::try_from(whole).map_err(|_| cells::NO_TIME)
+            }
+            Self::Missing => Err(cells::TIME_MISSING),
+            _ => Err(cells::NO_TIME),
         }
     }
 
@@ -193,7 +206,7 @@ pub(super) fn with_rows<T>(
 }
 
 /// Reads a table from bytes with `read`; `name` stands for the file in messages.
-pub(super) fn with_rows_of<T>(
+pub(crate) fn with_rows_of<T>(
     bytes: &[u8],
     name: &Path,
     limits: &Limits,
@@ -209,7 +222,7 @@ pub(super) fn with_rows_of<T>(
 }
 
 /// Reads a table from a file with `read`, in a stream: the file may be larger than memory.
-pub(super) fn with_stream<T>(
+pub(crate) fn with_stream<T>(
     path: &Path,
     limits: &Limits,
     read: impl FnOnce(&mut dyn Rows) -> Result<T, Error>,

@@ -10,11 +10,14 @@
 //! stands for what does not change. What is written here is valid by the schemas of the package
 //! `meds` 0.4; see `scripts/check_meds.py`. **Source** the schemas and the README of `meds`.
 
+mod coded;
 mod labels;
 mod shard;
 mod table;
 mod write;
 
+pub(crate) use self::coded::Words;
+pub use self::coded::{Code, Coded, CodedEvent, Counted};
 pub use self::labels::{Label, label_files, read_codes, read_labels, read_splits};
 pub use self::shard::{STATIC, Shard, SubjectRows, read_shard, read_shards, shards};
 pub use self::write::{NewEvent, write_codes, write_labels, write_shard, write_splits};

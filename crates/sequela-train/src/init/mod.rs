@@ -73,6 +73,13 @@ pub fn init_study(path: &Path, labels: &FirstLabels, limits: &Limits) -> Result<
             }
         }
         Layout::Edf => series::study(&name, series::edf(path, limits)?),
+        Layout::Omop => {
+            return Err(refuse(
+                path,
+                "these are tables of OMOP",
+                "convert them: sequela data convert IN OUT --to meds",
+            ));
+        }
         Layout::Tables => {
             return Err(refuse(
                 path,

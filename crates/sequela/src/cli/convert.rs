@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use sequela_core::Limits;
-use sequela_data::export::write_meds;
+use sequela_data::export::{write_coded, write_meds};
+use sequela_formats::meds::{Coded, Counted};
+use sequela_formats::omop::read_omop;
+use sequela_formats::{Layout, detect};
 
 use super::console::Console;
 use super::describe::read_source;
@@ -18,11 +21,15 @@ becomes an event, whose code is the name of its channel; times since admission b
 beginning of 1970. Classes of the data become labels/labels.parquet. Subjects are divided into train (80 %),
 tuning and held_out.
 
+Tables of OMOP (a folder or a .zip) become coded events, VOCABULARY//code, with their units; what each table gave
+is told.
+
 Examples:
   sequela data convert physionet2012/set-a.tar.gz meds --to meds
-  sequela data convert labs.parquet meds --to meds --seed 7")]
+  sequela data convert labs.parquet meds --to meds --seed 7
+  sequela data convert Synthea27Nj_5.4.zip meds --to meds")]
 pub(crate) struct Convert {
-    /// A file, a folder or an archive of series
+    /// A file, a folder or an archive of series, or tables of OMOP
     file: PathBuf,
     /// The folder to write
     out: PathBuf,
@@ -45,6 +52,9 @@ impl Convert {
     /// Reads and writes.
     pub(crate) fn run(&self, console: Console) -> Result<Outcome, Failure> {
         let Format::Meds = self.to;
+        if let Some(coded) = self.coded()? {
+            return self.write_coded(&coded, console);
+        }
         let (cohort, label_hours) = read_source(&self.file, &Limits::default())?;
         let written = write_meds(&cohort, &self.out, label_hours, self.seed)?;
         for note in cohort.notes() {
@@ -58,6 +68,32 @@ impl Convert {
             written.events,
             written.subjects,
             written.labels,
+            self.out.display()
+        ));
+        Ok(Outcome::Done)
+    }
+
+    /// The events of a layout that has codes.
+    fn coded(&self) -> Result<Option<Coded>, Failure> {
+        let limits = Limits::default();
+        Ok(match detect(&self.file, &limits)? {
+            Layout::Omop => Some(read_omop(&self.file, &limits)?),
+            _ => None,
+        })
+    }
+
+    fn write_coded(&self, coded: &Coded, console: Console) -> Result<Outcome, Failure> {
+        let written = write_coded(coded, &self.out, self.seed)?;
+        for Counted { source, rows, events } in &coded.counts {
+            console.say(&format!("{source}: {rows} rows, {events} events"));
+        }
+        for note in &coded.notes {
+            console.say(note);
+        }
+        console.say(&format!(
+            "{} events of {} subjects in {}",
+            written.events,
+            written.subjects,
             self.out.display()
         ));
         Ok(Outcome::Done)

@@ -1,5 +1,6 @@
 //! `sequela data describe`: what is in a file or folder of series, in figures that hide no gap.
 
+mod codes;
 mod figures;
 mod folder;
 mod meds;
@@ -30,7 +31,7 @@ use source::Source;
 What it is, is told from names: a table (.csv, .tsv, also gzipped, .parquet, .xlsx) with one row for each time or
 one for each measurement; a .npy array; a folder or archive of WFDB records, or of the PhysioNet challenges of
 2012 and 2019; a folder of MEDS (data/*.parquet), of which codes are told, and labels that lie in it; a folder of
-tables, of which each is told in a line. Of EDF or BDF files and of the header of a WFDB record (.hea) signals are
+tables, of which each is told in a line. Tables of OMOP are told by name; they are converted first. Of EDF or BDF files and of the header of a WFDB record (.hea) signals are
 told, without a page.
 
 Exit code 1 says that something was found to look at: values that are not in their unit, or in two.
@@ -61,6 +62,7 @@ impl Describe {
             return meds::describe(&self.file, self.html.as_deref(), console);
         }
         let tell: Option<(Tell, &str)> = match layout {
+            Layout::Omop => Some((codes::describe, "tables of OMOP")),
             Layout::Tables => Some((folder::describe, "folders of tables")),
             Layout::Edf | Layout::WfdbRecord => Some((signals::describe, "signals")),
             Layout::Wfdb if signals::are_alone(&self.file)? => Some((signals::describe, "signals")),

@@ -66,6 +66,14 @@ impl Source {
                 }
                 .into());
             }
+            Layout::Omop => {
+                return Err(sequela_formats::Error::Malformed {
+                    location: Location::file(path).into(),
+                    what: "these are coded events, not series".into(),
+                    hint: "convert them: sequela data convert IN OUT --to meds".into(),
+                }
+                .into());
+            }
             Layout::Tables => {
                 return Err(sequela_formats::Error::Malformed {
                     location: Location::file(path).into(),
