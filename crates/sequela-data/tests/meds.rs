@@ -225,7 +225,10 @@ fn converted_omop_is_read_back_and_is_the_same_for_the_same_seed() {
     let summary = meds_summary(&first, 2, &Limits::default()).unwrap();
     assert_eq!((summary.shards, summary.subjects, summary.events), (3, 3, 22));
     assert_eq!(summary.splits.values().collect::<Vec<_>>(), [&1, &1, &1]);
-    assert_eq!(summary.codes["LOINC//29463-7"].description, "Body weight");
+    let (weight, glucose) = ("LOINC//29463-7", "LOINC//2345-7//mg/dL");
+    assert_eq!(summary.codes[weight].description, "Body weight");
+    assert_eq!(summary.codes[weight].unit(weight), "kg");
+    assert_eq!(summary.codes[glucose].unit(glucose), "mg/dL");
     let message = write_coded(&coded, &first, 7).unwrap_err().to_string();
     assert!(message.contains("there is something of this name already"), "{message}");
 }

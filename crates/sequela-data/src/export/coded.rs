@@ -12,7 +12,7 @@ use crate::split::shuffled_tenths;
 
 /// Writes coded events as a new folder in the layout of MEDS.
 ///
-/// `data/{train,tuning,held_out}/N.parquet`, whose events have `text_value` and `unit` beside the columns that a model
+/// `data/{train,tuning,held_out}/N.parquet`, whose events have `text` and `unit` beside the columns that a model
 /// reads, `metadata/codes.parquet` with descriptions and units, `metadata/subject_splits.parquet` and
 /// `metadata/dataset.json`. The split is drawn by subject: 10 % tuning, 10 % held out; fewer than three subjects are
 /// all for training. No label is made up.

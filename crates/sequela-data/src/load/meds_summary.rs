@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sequela_core::Limits;
 use sequela_formats::meds::{
-    STATIC, label_files, read_codes, read_labels, read_shards, read_splits,
+    STATIC, label_files, read_codes, read_labels, read_shards, read_splits, read_units,
 };
 use sequela_formats::units;
 
@@ -62,14 +62,20 @@ pub struct CodeSummary {
     pub range: [f64; 3],
     /// What `metadata/codes.parquet` says of it; of data that were written here its unit.
     pub description: String,
+    /// What its column `unit` says, which those of OMOP that were converted here have; else nothing.
+    pub own_unit: String,
 }
 
 impl CodeSummary {
-    /// The unit of its values, where it has any: the last part of a name such as `LAB//50912//mg/dL`, or the whole
-    /// description, where that is a unit that is known; else nothing.
-    pub fn unit(&self, name: &str) -> &'static str {
+    /// The unit of its values, where it has any: what `metadata/codes.parquet` says, in its usual spelling, else the last
+    /// part of a name such as `LAB//50912//mg/dL`, or the whole description, where that is a unit that is known; else
+    /// nothing.
+    pub fn unit(&self, name: &str) -> &str {
         if self.values == 0 {
             return "";
+        }
+        if !self.own_unit.is_empty() {
+            return units::standard(&self.own_unit).unwrap_or(&self.own_unit);
         }
         let last = name.rsplit_once("//").and_then(|(_, last)| units::standard(last));
         last.or_else(|| units::standard(&self.description)).unwrap_or("")
@@ -138,6 +144,11 @@ pub fn meds_summary(folder: &Path, threads: usize, limits: &Limits) -> Result<Me
     for (code, text) in read_codes(folder, limits)? {
         if let Some(known) = summary.codes.get_mut(&code) {
             known.description = text;
+        }
+    }
+    for (code, unit) in read_units(folder, limits)? {
+        if let Some(known) = summary.codes.get_mut(&code) {
+            known.own_unit = unit;
         }
     }
     summary.labels(folder, limits)?;

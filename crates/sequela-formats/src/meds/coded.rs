@@ -135,7 +135,8 @@ impl Coded {
 
     /// The bytes of a shard of some of the events; see [`write_shard`](super::write_shard).
     ///
-    /// Beside the columns of the schema it has `unit`, the unit of the value.
+    /// Beside the columns of the schema it has `text` and `unit`. The schema's own `text_value` has to be of Arrow's
+    /// large texts, which a Parquet file without a schema of Arrow cannot say.
     ///
     /// **Determinism** the same events give the same bytes.
     pub fn shard(&self, events: &[CodedEvent]) -> Vec<u8> {
@@ -149,7 +150,7 @@ impl Coded {
             ("time", ColumnData::Instants(events.iter().map(|e| e.time).collect())),
             ("code", ColumnData::Texts(events.iter().map(code).collect())),
             ("numeric_value", ColumnData::Numbers(events.iter().map(value).collect())),
-            ("text_value", ColumnData::Texts(events.iter().map(|e| word(e.text)).collect())),
+            ("text", ColumnData::Texts(events.iter().map(|e| word(e.text)).collect())),
             ("unit", ColumnData::Texts(events.iter().map(|e| word(e.unit)).collect())),
         ])
     }

@@ -171,6 +171,22 @@ pub fn read_splits(folder: &Path, limits: &Limits) -> Result<Option<BTreeMap<i64
 /// # Errors
 /// Those of Parquet; [`Error::MissingColumn`] for no column of codes.
 pub fn read_codes(folder: &Path, limits: &Limits) -> Result<BTreeMap<String, String>, Error> {
+    of_codes(folder, "description", limits)
+}
+
+/// The units that the column `unit` of `metadata/codes.parquet` gives, which is not one of the schema.
+///
+/// # Errors
+/// As [`read_codes`].
+pub fn read_units(folder: &Path, limits: &Limits) -> Result<BTreeMap<String, String>, Error> {
+    of_codes(folder, "unit", limits)
+}
+
+fn of_codes(
+    folder: &Path,
+    column: &str,
+    limits: &Limits,
+) -> Result<BTreeMap<String, String>, Error> {
     let path = folder.join("metadata").join("codes.parquet");
     let mut codes = BTreeMap::new();
     if !crate::durable::exists(&path)? {
@@ -178,7 +194,7 @@ pub fn read_codes(folder: &Path, limits: &Limits) -> Result<BTreeMap<String, Str
     }
     let file = SchemaFile::open(&path, limits)?;
     let mut wanted = vec![file.required("code", Kind::Text)?];
-    wanted.extend(file.optional("description", Kind::Text)?);
+    wanted.extend(file.optional(column, Kind::Text)?);
     let mut batches = file.read(&wanted)?;
     while let Some(rows) = batches.next_rows()? {
         for row in 0..rows {

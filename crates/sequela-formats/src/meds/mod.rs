@@ -18,6 +18,6 @@ mod write;
 
 pub(crate) use self::coded::Words;
 pub use self::coded::{Code, Coded, CodedEvent, Counted};
-pub use self::labels::{Label, label_files, read_codes, read_labels, read_splits};
+pub use self::labels::{Label, label_files, read_codes, read_labels, read_splits, read_units};
 pub use self::shard::{STATIC, Shard, SubjectRows, read_shard, read_shards, shards};
 pub use self::write::{NewEvent, write_codes, write_labels, write_shard, write_splits};

@@ -148,6 +148,7 @@ mod tests {
             values: 3 * subjects,
             range: [1.0, 61.0, 1273.0],
             description: "<b>heart</b>".into(),
+            own_unit: String::new(),
         };
         let count = usize::try_from(subjects).unwrap();
         let summary = MedsSummary {
