@@ -77,6 +77,9 @@ fn tables_are_forecast_or_told_classes_of() {
     };
     refused(&labels(Some(outcomes.clone()), None), "the table has patient, died, note");
     refused(&labels(Some(outcomes), Some("note")), "does not have two different words");
+    let untimed = folder.path().join("untimed.csv");
+    put(&untimed, "patient,at,alarm\np1,0,0\np1,1,1\np2,0,0\n");
+    refused(&labels(Some(untimed), Some("alarm")), "that of the series is hour");
     refused(&labels(None, Some("bed")), "the column bed has 400 different words");
     refused(&labels(None, Some("dead")), "field dead: there is no such column");
 }

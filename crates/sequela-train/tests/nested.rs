@@ -124,6 +124,22 @@ fn each_fold_chooses_for_itself_and_is_the_run_of_what_it_chose() {
     assert_eq!(of(report.evaluation), evaluation);
     let error = resume(&run, &Options::default(), &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("search for their settings"), "{error}");
+    // With another patient folds would be dealt anew: what was searched is not that of these data.
+    let (ward, outcomes) = (folder.path().join("ward.csv"), folder.path().join("outcomes.csv"));
+    let before = (text(&ward), text(&outcomes));
+    let others: Vec<String> = before
+        .0
+        .lines()
+        .filter(|line| line.starts_with("p03,") || line.starts_with("p003,"))
+        .map(|line| format!("new,{}", line.split_once(',').unwrap().1))
+        .collect();
+    assert!(!others.is_empty());
+    put(&ward, format!("{}{}\n", before.0, others.join("\n")));
+    put(&outcomes, format!("{}new,worse\n", before.1));
+    let error = resume_search(&run, &Options::default(), &mut |_| {}).unwrap_err().to_string();
+    put(&ward, &before.0);
+    put(&outcomes, &before.1);
+    assert!(error.contains("the search of this fold was of other data"), "{error}");
     let plain = folder.path().join("plain");
     train(&study, &plain, &Options::default(), &mut |_| {}).unwrap();
     let error = resume_search(&plain, &Options::default(), &mut |_| {}).unwrap_err().to_string();

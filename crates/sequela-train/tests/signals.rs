@@ -8,7 +8,7 @@ use std::path::Path;
 use common::{files, finish, ward::put};
 use sequela_core::{Limits, Random};
 use sequela_formats::edf::{Header, Identification, RecordToWrite, Signal, to_edf};
-use sequela_train::{Model, Study, read_input};
+use sequela_train::{Met, Model, Overlap, Study, read_input};
 
 const STUDY: &str = r#"
 [study]
@@ -101,6 +101,15 @@ fn a_folder_of_edf_is_trained_on_and_nobody_is_named() {
     let model = Model::load(&run.join("model.safetensors"), &Limits::default()).unwrap();
     let sequences = read_input(&folder.path().join("r3.edf"), &model, &Limits::default()).unwrap();
     assert_eq!((sequences.len(), sequences[0].len()), (1, 120));
+    // Each is told apart by its own file, too.
+    let limits = Limits::default();
+    let known = |file: &str| {
+        let sequences = read_input(&folder.path().join(file), &model, &limits).unwrap();
+        Overlap::find(&run.join("model.safetensors"), &model, &sequences, &limits).unwrap().met
+    };
+    let met: Vec<Met> = (0..8).map(|at| known(&format!("r{at}.edf")).unwrap()).collect();
+    let sum = |of: fn(&Met) -> usize| met.iter().map(of).sum::<usize>();
+    assert_eq!((sum(|m| m.trained_on), sum(|m| m.tuned_on), sum(|m| m.tested_on)), (4, 2, 2));
     for (name, bytes) in files(&run) {
         for word in ["Canary", "MCH-", "Technicus", "MAY-1951"] {
             let found = bytes.windows(word.len()).any(|part| part == word.as_bytes());
@@ -146,4 +155,29 @@ fn what_does_not_fit_is_refused_before_anything_is_read() {
     assert!(told.contains("nam"), "{told}");
     let told = refusal("kind = \"wfdb\"\npath = \"a\"\nevery_seconds = 1");
     assert!(told.contains("no signal is named, so a step is a heart beat"), "{told}");
+}
+
+#[test]
+fn a_second_night_of_a_patient_is_not_new() {
+    let folder = tempfile::tempdir().unwrap();
+    write_edf(folder.path(), 8);
+    // Patient 0 has a second file; in the folder both are one subject.
+    #[allow(clippy::disallowed_methods, reason = "a test reads its own small files")]
+    let night = std::fs::read(folder.path().join("r0.edf")).unwrap();
+    put(&folder.path().join("r0-second.edf"), night);
+    let data = format!(
+        "kind = \"edf\"\npath = {:?}\nvalues = [{{ name = \"HR\", unit = \"bpm\" }}]\nevery_seconds = 1",
+        folder.path()
+    );
+    let run = folder.path().join("run");
+    finish(&study(&data), &run);
+    let limits = Limits::default();
+    let model = Model::load(&run.join("model.safetensors"), &limits).unwrap();
+    let part_of = |file: &str| {
+        let sequences = read_input(&folder.path().join(file), &model, &limits).unwrap();
+        Overlap::find(&run.join("model.safetensors"), &model, &sequences, &limits).unwrap().met
+    };
+    let (first, second) = (part_of("r0.edf").unwrap(), part_of("r0-second.edf").unwrap());
+    assert_eq!(first, second);
+    assert_eq!(first.trained_on + first.tuned_on + first.tested_on, 1);
 }

@@ -173,6 +173,15 @@ mod tests {
     }
 
     #[test]
+    fn texts_without_end_are_refused_before_they_are_kept() {
+        let endless = [&b"+0"[..], &vec![TEXT; MOST_IN_RECORD + 2], &[0]].concat();
+        let told = lists(&endless, Keeps::Events).unwrap_err();
+        assert!(told.contains("the number of annotations in a record"), "{told}");
+        let full = [&b"+0"[..], &vec![TEXT; MOST_IN_RECORD + 1], &[0]].concat();
+        assert_eq!(lists(&full, Keeps::Events).unwrap().1.len(), MOST_IN_RECORD);
+    }
+
+    #[test]
     fn broken_lists_are_told_by_their_byte_and_not_quoted() {
         for (text, what) in [
             ("+1@Smith", "a list has no end"),

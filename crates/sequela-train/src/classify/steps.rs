@@ -245,3 +245,34 @@ pub(super) fn read(
     }
     Ok(found.select(&known).sequences().to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::by_time;
+
+    #[test]
+    fn a_label_belongs_to_the_step_of_its_time_or_the_next_that_is_free() {
+        let (a, b, c) = (Some(1), Some(2), Some(3));
+        let milliseconds = |of: &[f64]| of.iter().map(|at| at / 3.6e6).collect::<Vec<f64>>();
+        let find = |times: &[f64], hours: &[f64], rows: &[Option<u32>]| {
+            by_time(&milliseconds(times), &milliseconds(hours), rows)
+        };
+        assert_eq!(find(&[0.0, 0.25], &[0.25], &[a]), Some(vec![None, a]));
+        assert_eq!(find(&[0.0, 0.25], &[0.25, 0.0], &[a, b]), Some(vec![b, a]));
+        // Steps of one time are taken in their order.
+        assert_eq!(find(&[5.0, 5.0, 5.0], &[5.0, 5.0], &[a, b]), Some(vec![a, b, None]));
+        assert_eq!(find(&[5.0, 5.0], &[5.0, 5.0, 5.0], &[a, b, c]), None);
+        // Times that were rounded on the way are still the same, others are not.
+        assert_eq!(find(&[5.0, 9.0], &[9.3], &[a]), Some(vec![None, a]));
+        assert_eq!(find(&[5.0, 9.0], &[8.7], &[a]), Some(vec![None, a]));
+        assert_eq!(find(&[5.0, 9.0], &[7.0], &[a]), None);
+        assert_eq!(find(&[], &[7.0], &[a]), None);
+    }
+
+    #[test]
+    fn many_steps_of_one_time_take_no_square_of_looks() {
+        let times = vec![1.0; 200_000];
+        let rows: Vec<Option<u32>> = (0..200_000).map(Some).collect();
+        assert_eq!(by_time(&times, &times, &rows), Some(rows.clone()));
+    }
+}

@@ -83,13 +83,15 @@ impl<'a> Assembler<'a> {
         let bin = |at: f64| (at / every + 1e-9).floor();
         let last = bin(onset + part.values.len().saturating_sub(1) as f64 / part.frequency);
         let cells = (last + 1.0) * self.features as f64;
+        if !(last >= 0.0 && cells <= self.limit as f64) {
+            return Err(self.too_long());
+        }
         self.samples += part.values.len() as u64;
-        let most = self.limit.min(GAPS + GAPS_OF_SAMPLE * self.samples);
-        if !(last >= 0.0 && cells <= most as f64) {
+        if cells > (GAPS + GAPS_OF_SAMPLE * self.samples) as f64 {
             return Err(Error::unfit(
                 Location::file(self.path),
-                format!("it spans over {most} values, mostly gaps"),
-                "choose fewer signals, or give more seconds to a step (every_seconds)",
+                "there is next to nothing in it but gaps",
+                "give more seconds to a step (every_seconds), or part it where the gaps are",
             ));
         }
         let cells = index(cells);
@@ -207,10 +209,11 @@ mod tests {
     #[test]
     fn a_gap_of_ages_is_refused() {
         let mut assembler = Assembler::new("a".as_ref(), 1, Some(1.0), &Limits::default());
-        for onset in [0.0, 1e300] {
+        // A month between two samples is a gap; three years are not worth their memory.
+        for (onset, is_refused) in [(0.0, false), (2.6e6, false), (9.9e7, true), (1e300, true)] {
             let part = Part { frequency: 1.0, values: &[1.0] };
             let result = assembler.add(onset, &[part]);
-            assert_eq!(result.is_err(), onset > 0.0);
+            assert_eq!(result.is_err(), is_refused, "{onset}");
         }
     }
 }
