@@ -1,8 +1,9 @@
 //! Whom of some people a model was made with: the file beside it that knows, and what it says.
 //!
 //! `parts.json` in a run's folder holds who was trained, tuned and tested on, as digests of their
-//! names. The model file has none of it. People are told apart by name alone: somebody else of the
-//! same name counts as the same, and the same person under another name does not.
+//! names and of those of their records. The model file has none of it. People are told apart by names
+//! alone: somebody else of the same name counts as the same, and the same person under another name
+//! does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

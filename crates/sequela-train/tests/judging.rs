@@ -179,6 +179,7 @@ fn people_that_a_model_was_made_with_are_known_again_by_its_run_alone() {
     let mut strangers = everyone.clone();
     for (at, stranger) in strangers.iter_mut().enumerate() {
         stranger.subject = SubjectId::new(format!("x{at}"));
+        stranger.id = format!("x{at}");
     }
     strangers.push(everyone[0].clone());
     let one = find(&report.model, &strangers[..120]).unwrap();
